@@ -1,0 +1,135 @@
+//! Every map: who writes it, who reads it, what bounds it.
+
+use aya_ebpf::{
+    macros::map,
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
+};
+use memtrace_ebpf::wire::{self, lost};
+
+/// What the probes remember of a traced process.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Traced {
+    /// Its mm when RSS was last told.
+    pub(crate) mm: u64,
+    /// RSS that was last told, from the approximate counters.
+    pub(crate) total: i64,
+    /// When its fork or exec put it here; zero if user space did.
+    pub(crate) held: u64,
+    /// [`EPOCH`] when RSS was last told.
+    pub(crate) epoch: u32,
+    /// Checkpoints that could not be sent.
+    pub(crate) lost_marks: u32,
+    /// RSS steps that could not be sent.
+    pub(crate) lost_rss: u32,
+    /// Always zero.
+    pub(crate) zero: u32,
+}
+
+impl Traced {
+    pub(crate) const NEW: Self = Self {
+        mm: 0,
+        total: 0,
+        held: 0,
+        epoch: 0,
+        lost_marks: 0,
+        lost_rss: 0,
+        zero: 0,
+    };
+}
+
+/// An mm of nobody traced.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Miss {
+    pub(crate) mm: u64,
+    /// [`GENERATION`] before it was looked for.
+    pub(crate) generation: u64,
+}
+
+/// The last direct reclaim of a thread.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Reclaim {
+    pub(crate) at: u64,
+    pub(crate) gfp: u32,
+    pub(crate) order: i32,
+    pub(crate) kind: u32,
+    pub(crate) zero: u32,
+}
+
+/// Processes that are traced, or that exec'd and wait for user space to look at them. Written by
+/// user space and by the fork, exec and exit probes; one entry per process, freed at its exit.
+#[map]
+pub(crate) static TGID_TO_TRACED: HashMap<u32, Traced> = HashMap::with_max_entries(16384, 0);
+
+/// Moves whenever somebody is added to [`TGID_TO_TRACED`] or exec's while in it: the probes count
+/// its lower half up, user space its upper half.
+#[map]
+pub(crate) static GENERATION: Array<u64> = Array::with_max_entries(1, 0);
+
+/// The mm that a cpu last looked for in vain: nobody traced owns it while [`GENERATION`] stands.
+#[map]
+pub(crate) static LAST_MISS: PerCpuArray<Miss> = PerCpuArray::with_max_entries(1, 0);
+
+/// Counted up by user space once a second while RSS is traced: a change that was not told for
+/// want of size is told when the epoch has moved.
+#[map]
+pub(crate) static EPOCH: Array<u32> = Array::with_max_entries(1, 0);
+
+/// RSS steps.
+#[map]
+pub(crate) static RSS_RING: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
+
+/// Forks, execs, renames, exits, OOM marks, SIGKILLs: apart, so that no flood can starve them.
+#[map]
+pub(crate) static LIFE_RING: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
+
+/// Checkpoints.
+#[map]
+pub(crate) static MARK_RING: RingBuf = RingBuf::with_byte_size(1 << 22, 0);
+
+/// Records that could not be sent, by class. Written by the probes, read by user space.
+#[map]
+pub(crate) static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(lost::CLASSES, 0);
+
+/// `__per_cpu_offset[]`, learned by the probe of that name. 8 KiB.
+#[map]
+pub(crate) static CPU_OFFSETS: Array<u64> = Array::with_max_entries(1024, 0);
+
+/// A per-cpu map whose addresses give [`CPU_OFFSETS`] away.
+#[map]
+pub(crate) static PER_CPU: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+/// Where a checkpoint is put together before it is sent with its true length.
+#[map]
+pub(crate) static MARK_SCRATCH: PerCpuArray<wire::Mark> = PerCpuArray::with_max_entries(1, 0);
+
+/// Where a census record is put together.
+#[map]
+pub(crate) static TASK_SCRATCH: PerCpuArray<wire::Task> = PerCpuArray::with_max_entries(1, 0);
+
+/// The last reclaim by thread. Bounded by forgetting the oldest.
+#[map]
+pub(crate) static TID_TO_RECLAIM: LruHashMap<u32, Reclaim> = LruHashMap::with_max_entries(1024, 0);
+
+/// What was last told of one member of a process' memory, from classic tracepoints.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Told {
+    pub(crate) size: i64,
+    pub(crate) epoch: u32,
+    pub(crate) zero: u32,
+}
+
+/// Whose mm has this number in classic `rss_stat` records. Bounded by forgetting the oldest.
+#[map]
+pub(crate) static MM_ID_TO_TGID: LruHashMap<u32, u32> = LruHashMap::with_max_entries(4096, 0);
+
+/// The last size by process and member, from classic `rss_stat` records. Likewise.
+#[map]
+pub(crate) static MEMBER_TO_TOLD: LruHashMap<u64, Told> = LruHashMap::with_max_entries(16384, 0);
+
+/// The last task that a thread sent SIGKILL to: for kernels whose `mark_victim` gives a pid only.
+#[map]
+pub(crate) static TID_TO_KILLED: LruHashMap<u32, u64> = LruHashMap::with_max_entries(1024, 0);

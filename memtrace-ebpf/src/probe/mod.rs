@@ -1,0 +1,9 @@
+//! The probes, one file for what they watch.
+
+pub(crate) mod census;
+pub(crate) mod kill;
+pub(crate) mod learn;
+pub(crate) mod life;
+pub(crate) mod marker;
+pub(crate) mod plain;
+pub(crate) mod rss;
