@@ -1,0 +1,18 @@
+//! Everything that touches the running kernel: facts about it, the probes, the rings, /proc.
+//!
+//! Does not decide what to trace or what a record means.
+
+pub mod btf;
+pub mod cgroup;
+pub mod drain;
+pub mod enrich;
+pub mod facts;
+pub mod finder;
+pub mod formats;
+pub mod load;
+pub mod memory;
+pub mod offsets;
+pub mod procfs;
+pub mod ring;
+pub mod spawn;
+pub mod symbols;

@@ -1,0 +1,163 @@
+//! Reports of files: a recording or a log, told apart by what they hold.
+#![forbid(unsafe_code)]
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader},
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    align::Story,
+    lines::{self, Next},
+    loss::{Kind, Ledger},
+    record::read,
+    report::{self, old_log},
+};
+
+/// What a file gave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// What it is.
+    pub source: Source,
+    /// One report per process life in it, in order; at least one.
+    pub reports: Vec<String>,
+}
+
+/// The kinds of files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// A recording of memtrace.
+    Recording,
+    /// A usual log, or one of the older Python monitor.
+    Log,
+}
+
+/// Why there is no report; each names the file.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It could not be opened or read.
+    #[error("read {}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is a recording that cannot be read on.
+    #[error("read {}", path.display())]
+    Recording {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: read::Error,
+    },
+    /// It is a recording without the beginning of any life.
+    #[error("{} is a recording without a beginning, its first line is missing or damaged", path.display())]
+    NoBeginning {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is neither a recording nor a log.
+    #[error("{} is neither a memtrace recording nor a memory monitor log", path.display())]
+    Unrecognised {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// The reports of a file.
+pub fn from_file(path: &Path) -> Result<Outcome, Error> {
+    let io = |source| Error::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let mut input = BufReader::new(File::open(path).map_err(io)?);
+    if input
+        .fill_buf()
+        .map_err(io)?
+        .trim_ascii_start()
+        .starts_with(b"{")
+    {
+        return from_recording(path, input);
+    }
+    let title = path.file_stem().unwrap_or_default().to_string_lossy();
+    let reports = from_log(&title, input).map_err(io)?;
+    if reports.is_empty() {
+        return Err(Error::Unrecognised {
+            path: path.to_owned(),
+        });
+    }
+    Ok(Outcome {
+        source: Source::Log,
+        reports,
+    })
+}
+
+fn from_recording(path: &Path, input: impl BufRead) -> Result<Outcome, Error> {
+    let recording = |source| Error::Recording {
+        path: path.to_owned(),
+        source,
+    };
+    let reports = stories(input)
+        .map_err(recording)?
+        .iter()
+        .map(report::text)
+        .collect::<Vec<_>>();
+    if reports.is_empty() {
+        return Err(Error::NoBeginning {
+            path: path.to_owned(),
+        });
+    }
+    Ok(Outcome {
+        source: Source::Recording,
+        reports,
+    })
+}
+
+/// The lives in a recording. What could not be read is counted for the life in whose lines it was.
+pub fn stories(input: impl BufRead) -> Result<Vec<Story>, read::Error> {
+    let mut reader = read::Reader::new(input);
+    let mut stories: Vec<Story> = Vec::new();
+    let mut rows = Vec::new();
+    let mut counted = 0;
+    loop {
+        let entry = reader.entry()?;
+        let unreadable = reader.lost().get(Kind::UnreadableLine);
+        if let Some(story) = stories.last_mut() {
+            story
+                .book
+                .lost
+                .add(Kind::UnreadableLine, unreadable - counted);
+            counted = unreadable;
+        }
+        let Some(entry) = entry else { break };
+        match (Story::of(&entry), stories.last_mut()) {
+            (Some(story), _) => stories.push(story),
+            (None, Some(story)) => story.apply(&entry, &mut rows),
+            (None, None) => {}
+        }
+        rows.clear();
+    }
+    if let Some(story) = stories.last_mut() {
+        let mut before_any = Ledger::default();
+        before_any.add(
+            Kind::UnreadableLine,
+            reader.lost().get(Kind::UnreadableLine) - counted,
+        );
+        story.book.lost.merge(&before_any);
+    }
+    Ok(stories)
+}
+
+fn from_log(title: &str, mut input: impl BufRead) -> io::Result<Vec<String>> {
+    let mut reader = old_log::Reader::new(title);
+    let mut line = Vec::new();
+    loop {
+        match lines::next(&mut input, &mut line)? {
+            Next::End => return Ok(reader.finish()),
+            Next::TooLong => reader.too_long(),
+            Next::Line => reader.line(&String::from_utf8_lossy(&line)),
+        }
+    }
+}

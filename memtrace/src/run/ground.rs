@@ -1,0 +1,49 @@
+//! What this host lets us stand on, and what to say when it lets us not.
+
+use super::{RunError, notice};
+use crate::kernel::{
+    facts::Facts,
+    load::{Ground, LoadError},
+};
+
+/// The kernel's structs where its BTF is known, else the records of classic tracepoints.
+pub(super) fn ground(facts: &Facts) -> Result<Ground<'_>, RunError> {
+    let no_btf = match (&facts.formats, &facts.layout) {
+        (Some(Ok(offsets)), Ok(_)) => return Ok(Ground::Plain(offsets)),
+        (_, Ok(layout)) => return Ok(Ground::Typed(layout)),
+        (Some(Ok(offsets)), Err(error)) => {
+            notice(&format!("{error}; {WITHOUT_BTF}"));
+            return Ok(Ground::Plain(offsets));
+        }
+        (_, Err(error)) => error,
+    };
+    let formats = match &facts.formats {
+        Some(Err(error)) => format!("; and {error}"),
+        _ => String::new(),
+    };
+    Err(RunError::Other(anyhow::anyhow!("{no_btf}{formats}")))
+}
+
+const WITHOUT_BTF: &str = "going on with classic tracepoints: sizes come from /proc and are late by \
+    milliseconds, exit codes and limits are not known. A kernel with CONFIG_DEBUG_INFO_BTF=y has it \
+    all (Debian 11, Ubuntu 20.10, RHEL 8.2 and later), or --btf FILE with the BTF of this very kernel";
+
+/// Says what is missing when the kernel refuses, else what failed.
+pub(super) fn refused(facts: &Facts, error: LoadError) -> RunError {
+    if !error.is_not_permitted() && facts.missing_capabilities.is_empty() {
+        return RunError::Other(anyhow::Error::new(error));
+    }
+    let missing = if facts.missing_capabilities.is_empty() {
+        "the kernel refuses it even so (lockdown, a container's seccomp filter, or \
+         kernel.unprivileged_bpf_disabled)"
+            .to_owned()
+    } else {
+        format!("missing: {}", facts.missing_capabilities.join(", "))
+    };
+    RunError::NotPermitted(format!(
+        "not permitted: {:#}\n{missing}\nrun it as root (sudo memtrace …), or give the program what \
+         it needs: sudo setcap cap_sys_admin,cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search+ep {}",
+        anyhow::Error::new(error),
+        std::env::current_exe().unwrap_or_default().display()
+    ))
+}

@@ -1,0 +1,620 @@
+//! The wiring: builds the stages, runs the one loop, shuts down in order.
+
+mod ground;
+mod stop;
+
+use std::{
+    collections::VecDeque,
+    process::ExitStatus,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use memtrace_ebpf::wire::lost;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use self::{
+    ground::{ground, refused},
+    stop::Stop,
+};
+use crate::{
+    clock::{self, Anchor},
+    command::Command,
+    decode::Decoder,
+    entry::{Begin, Lost, RECORDING_VERSION},
+    event::{Event, Kind, Task},
+    kernel::{
+        cgroup::MemoryController,
+        enrich,
+        facts::Facts,
+        finder::{Finder, News},
+        load::{Diagnostics, LoadError, Loader, MarkerProgram, Probes, Sensor, Settings},
+        procfs,
+        ring::Source,
+    },
+    loss::{self, Ledger},
+    plan::TracePlan,
+    sink::{
+        fan::{Fan, Wanted},
+        files::{self, Terminal, Writer},
+    },
+    track::{Output, Rules, Track},
+    units::{BootNanos, Bytes, Tgid},
+};
+
+/// A census of all processes is taken this often, for the look back at who grew.
+const CENSUS: Duration = Duration::from_secs(10);
+/// Small changes of RSS and counts of losses are fetched this often.
+const TICK: Duration = Duration::from_secs(1);
+/// A command that was asked to end is looked at this often.
+const PERIOD: Duration = Duration::from_millis(50);
+/// The same while something waits for its time.
+const SOON: Duration = Duration::from_millis(4);
+/// How long the end of a command waits for the command's last record.
+const LAST_RECORD: Duration = Duration::from_secs(2);
+
+/// How tracing ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What was lost.
+    pub lost: Ledger,
+    /// How the command ended, if one was run.
+    pub command: Option<ExitStatus>,
+}
+
+/// Why tracing could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// We may not; the text says what is missing and how to get it.
+    #[error("{0}")]
+    NotPermitted(String),
+    /// The command could not be started.
+    #[error("{}: {source}", command.to_string_lossy())]
+    Spawn {
+        /// It.
+        command: std::ffi::OsString,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Anything else.
+    #[error(transparent)]
+    Other(#[from] anyhow::Error),
+}
+
+/// Everything that the loop works with.
+struct Session {
+    plan: TracePlan,
+    facts: Facts,
+    controller: Option<MemoryController>,
+    anchor: Anchor,
+    probes: Probes,
+    source: Source,
+    finder: Finder,
+    news: UnboundedReceiver<News>,
+    track: Track,
+    fan: Fan,
+    lost: Ledger,
+    kernel_lost: [u64; lost::CLASSES as usize],
+    markers_found: Vec<u64>,
+    diagnostics: Option<Diagnostics>,
+    events: Vec<Event>,
+    /// The last look into the rings found nothing.
+    command: Option<Command>,
+}
+
+/// Traces until there is nothing more to trace or somebody says stop.
+pub fn trace(plan: TracePlan) -> Result<Outcome, RunError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("start the event loop")?;
+    runtime.block_on(async {
+        // First of all: whoever asks for the end while this begins gets an orderly one.
+        let stop = Stop::new().context("listen for signals")?;
+        let mut session = Session::start(plan)?;
+        session.begin()?;
+        let result = session.until_stopped(stop).await;
+        let outcome = session.finish();
+        result?;
+        Ok(outcome)
+    })
+}
+
+impl Session {
+    /// Loads and attaches everything; nothing is traced yet.
+    fn start(plan: TracePlan) -> Result<Self, RunError> {
+        crate::kernel::memory::keep_together();
+        let loader = Loader::begin().context("start a thread")?;
+        let without_btf = plan.sensor == Some(Sensor::Tracepoint);
+        let facts = Facts::observe(plan.btf.as_deref(), without_btf);
+        let ground = ground(&facts)?;
+        let settings = Settings {
+            step_pages: (plan.step.0 / facts.page_bytes).max(1),
+            follow: plan.follow,
+            watch_exec: plan.run.is_some() || !plan.targets.only_pids(),
+            ring_bytes: plan.ring_bytes,
+            sensor: plan.sensor,
+        };
+        let object = plan.object.as_ref().map(std::fs::read).transpose();
+        let object = object.context("read the eBPF object")?;
+        let (mut probes, rings) = Probes::load(loader, &facts, ground, settings, object.as_deref())
+            .map_err(|error| refused(&facts, error))?;
+        let diagnostics = object.and_then(|_| probes.diagnostics());
+        let (finder, news) = Finder::start(plan.markers.clone()).context("start a thread")?;
+        let terminal = if plan.run.is_some() {
+            Terminal::Err
+        } else {
+            Terminal::Out
+        };
+        let writer = Writer::start(terminal).context("start a thread")?;
+        if let Err(error) = files::prepare(&plan.log_dir) {
+            notice(&format!(
+                "cannot write logs in {}: {error}; going on, verdicts are shown here only",
+                plan.log_dir.display()
+            ));
+        }
+        let controller = MemoryController::find();
+        let rules = Rules {
+            targets: plan.targets.clone(),
+            target_groups: plan.target_groups.clone(),
+            follow: plan.follow,
+            functions: plan.marker_names.clone(),
+            cgroup_v1: controller.as_ref().is_some_and(|controller| controller.v1),
+            total_memory: procfs::total_memory().map(Bytes),
+        };
+        let wanted = Wanted {
+            directory: plan.log_dir.clone(),
+            live: plan.live,
+            colour: plan.colour,
+        };
+        Ok(Self {
+            anchor: Anchor::now(plan.utc),
+            source: Source::start(
+                rings,
+                Decoder {
+                    page_bytes: facts.page_bytes,
+                },
+            )
+            .context("start a thread")?,
+            track: Track::new(rules),
+            fan: Fan::new(wanted, writer),
+            lost: Ledger::default(),
+            kernel_lost: [0; lost::CLASSES as usize],
+            markers_found: Vec::new(),
+            diagnostics,
+            events: Vec::new(),
+            command: None,
+            plan,
+            facts,
+            controller,
+            probes,
+            finder,
+            news,
+        })
+    }
+
+    /// Picks up who already runs, or starts the command.
+    fn begin(&mut self) -> Result<(), RunError> {
+        crate::kernel::memory::give_back();
+        self.meet_everybody()?;
+        if let Some(run) = self.plan.run.take() {
+            if let Some(path) = crate::command::executable(&run)
+                && let Some(news) = self.finder.search_file(path)
+            {
+                self.take_news(news);
+            }
+            let command = Command::start(&run).map_err(|source| match source {
+                crate::command::StartError::Spawn(source) => {
+                    let command = run.command.first().cloned().unwrap_or_default();
+                    RunError::Spawn { command, source }
+                }
+                other @ crate::command::StartError::Group(_) => {
+                    RunError::Other(anyhow::Error::new(other))
+                }
+            })?;
+            self.track.want(Tgid(command.pid()));
+            self.command = Some(command);
+            return Ok(());
+        }
+        match self.track.traced().count() {
+            0 => notice("nothing matches yet; waiting (Ctrl-C ends)"),
+            1 => notice("tracing 1 process (Ctrl-C ends)"),
+            several => notice(&format!("tracing {several} processes (Ctrl-C ends)")),
+        }
+        Ok(())
+    }
+
+    /// A census, and from /proc what the census does not say.
+    fn meet_everybody(&mut self) -> Result<(), RunError> {
+        let at = clock::now();
+        let tasks = self.tasks().map_err(|error| refused(&self.facts, error))?;
+        let mut out = Vec::new();
+        for task in tasks {
+            let pid = task.pid.0;
+            let program = procfs::program(pid, &task.comm);
+            self.track
+                .found(at, task, program, self.cgroups(pid), &mut out);
+            self.answer(at, &mut out);
+        }
+        Ok(())
+    }
+
+    /// Every process but ourselves.
+    fn tasks(&mut self) -> Result<Vec<Task>, LoadError> {
+        let mut tasks = match self.probes.census()? {
+            Some(records) => self.source.tasks(&records),
+            None => procfs::tasks(self.facts.page_bytes),
+        };
+        let own = Tgid(std::process::id());
+        tasks.retain(|task| task.pid != own);
+        Ok(tasks)
+    }
+
+    /// Paths of a process' cgroups, if the targets speak of them.
+    fn cgroups(&self, pid: u32) -> Vec<String> {
+        if self.plan.targets.cgroups.is_empty() {
+            Vec::new()
+        } else {
+            procfs::cgroups(pid)
+        }
+    }
+
+    async fn until_stopped(&mut self, mut stop: Stop) -> Result<(), RunError> {
+        let (mut last_tick, mut last_census) = (Instant::now(), Instant::now());
+        loop {
+            let mut wait = self.next_wait();
+            if last_tick.elapsed() >= TICK {
+                last_tick = Instant::now();
+                self.tick();
+            }
+            if last_census.elapsed() >= CENSUS {
+                last_census = Instant::now();
+                self.census();
+            }
+            if self.is_done(&mut wait) {
+                return Ok(());
+            }
+            tokio::select! {
+                () = self.source.arrived() => {}
+                Some(news) = self.news.recv() => self.take_news(news),
+                signal = stop.any() => if self.stop_at(signal) { return Ok(()) },
+                () = tokio::time::sleep(wait) => {}
+            }
+            self.pump();
+        }
+    }
+
+    fn next_wait(&self) -> Duration {
+        if self.source.is_waiting() || self.track.deadline().is_some() {
+            SOON
+        } else if self.command.is_some() {
+            PERIOD
+        } else {
+            TICK
+        }
+    }
+
+    /// Nothing is left to do: the command or the last of the given pids has ended, or nobody reads
+    /// our output any more.
+    fn is_done(&mut self, wait: &mut Duration) -> bool {
+        if self.fan.writer().is_broken_pipe() {
+            return true;
+        }
+        match &mut self.command {
+            Some(command) => {
+                let Some(ended) = command.ended() else {
+                    return false;
+                };
+                *wait = SOON;
+                !self.track.is_traced(Tgid(command.pid())) && !self.track.awaits_kill()
+                    || ended.elapsed() > LAST_RECORD
+            }
+            None => {
+                self.plan.targets.only_pids()
+                    && self.track.traced().next().is_none()
+                    && !self.track.awaits_kill()
+            }
+        }
+    }
+
+    /// A signal came; true if that ends everything at once.
+    fn stop_at(&mut self, signal: i32) -> bool {
+        match &mut self.command {
+            // A command that is asked to end gets the time to do so; we end when it has.
+            Some(command) => !command.pass_on(signal),
+            None => true,
+        }
+    }
+
+    /// Reads the rings and takes all that is old enough through the stages.
+    fn pump(&mut self) {
+        if let Some(diagnostics) = &mut self.diagnostics {
+            diagnostics.flush();
+        }
+        let mut events = std::mem::take(&mut self.events);
+        self.source.read(&mut events);
+        let mut out = Vec::new();
+        for event in events.drain(..) {
+            self.take(event, &mut out);
+        }
+        self.events = events;
+        // What is still to come is younger than what the rings have settled to.
+        let settled = self.source.settled();
+        self.track.flush(settled, &mut out);
+        self.answer(settled, &mut out);
+        self.source.be_alert(self.track.traced().next().is_some());
+    }
+
+    /// Takes one event through the stages.
+    fn take(&mut self, event: Event, out: &mut Vec<Output>) {
+        let Some(event) = self.completed(event) else {
+            return;
+        };
+        let at = event.at;
+        let cgroups = match &event.kind {
+            Kind::Fork(fork) => self.cgroups(fork.child.0),
+            Kind::Exec(exec) => self.cgroups(exec.pid.0),
+            _ => Vec::new(),
+        };
+        self.track.apply(event, cgroups, out);
+        self.answer(at, out);
+    }
+
+    /// The event with all that can be known of it.
+    fn completed(&self, event: Event) -> Option<Event> {
+        match self.probes.sensor() {
+            Sensor::TpBtf | Sensor::RawTp => Some(event),
+            Sensor::Tracepoint => {
+                let known = |pid| self.track.last_known(pid);
+                enrich::complete(event, self.facts.page_bytes, known)
+            }
+        }
+    }
+
+    /// Does what the track wants done, until it wants nothing more.
+    fn answer(&mut self, at: BootNanos, out: &mut Vec<Output>) {
+        let mut queue: VecDeque<Output> = out.drain(..).collect();
+        while let Some(output) = queue.pop_front() {
+            match output {
+                Output::Adopt(pid) => self.adopt(at, pid, out),
+                Output::Release(pid) => self.probes.untrace(pid.0, at.0),
+                Output::Discover(pid) => self.discover(pid),
+                Output::Census => self.census_into(at, out),
+                Output::Entry(life, entry) => self.fan.apply(life, &entry),
+                Output::Ended(life, pid) => {
+                    self.probes.untrace(pid.0, at.0);
+                    self.fan.end(life);
+                }
+                Output::TooMany => self.lost.add(loss::Kind::LifeTable, 1),
+                Output::UntracedKill(kill) => notice(&format!(
+                    "the OOM killer killed {} (pid {}), which is not traced",
+                    crate::text::escape(&kill.victim.comm),
+                    kill.victim.pid
+                )),
+            }
+            // What an answer brings comes before what was already waiting behind it.
+            for output in out.drain(..).rev() {
+                queue.push_front(output);
+            }
+        }
+    }
+
+    /// Has what a process runs searched for markers.
+    fn discover(&self, pid: Tgid) {
+        let executable = self
+            .track
+            .person(pid)
+            .and_then(|person| person.program.exe.clone())
+            .filter(|path| path.starts_with('/'));
+        self.finder.search(pid.0, executable.map(Into::into));
+    }
+
+    fn adopt(&mut self, at: BootNanos, pid: Tgid, out: &mut Vec<Output>) {
+        if self.track.is_traced(pid) {
+            return;
+        }
+        let traced = self
+            .probes
+            .trace(pid.0)
+            .and_then(|()| self.probes.watch_rss(true));
+        if let Err(error) = traced {
+            self.lost.add(loss::Kind::TracedTable, 1);
+            notice(&format!(
+                "cannot trace process {pid}: {:#}",
+                anyhow::Error::new(error)
+            ));
+            return;
+        }
+        if let Some(begin) = self.begin_of(pid) {
+            self.track.begin(at, begin, out);
+        }
+    }
+
+    fn begin_of(&self, pid: Tgid) -> Option<Begin> {
+        let person = self.track.person(pid)?;
+        let cgroup = procfs::memory_cgroup(pid.0);
+        let limit = self
+            .controller
+            .as_ref()
+            .zip(cgroup.as_deref())
+            .and_then(|(controller, cgroup)| controller.limit(cgroup));
+        let parent = person.parent.filter(|parent| self.track.is_traced(*parent));
+        Some(Begin {
+            version: RECORDING_VERSION,
+            pid,
+            started: person.started,
+            program: person.program.clone(),
+            parent,
+            uid: person.uid,
+            style: self.plan.style.of(limit.as_ref()),
+            cgroup,
+            limit,
+            memory: person.memory,
+            wall_at_boot_ns: self.anchor.wall_at_boot_ns,
+            time_zone: self.anchor.time_zone.clone(),
+            utc_offset_seconds: self.anchor.utc_offset_seconds,
+            kernel: self.facts.release.clone(),
+            sensor: self.probes.sensor().name().to_owned(),
+            step: self.plan.step,
+        })
+    }
+
+    /// Once a second while there is something to do.
+    fn tick(&mut self) {
+        if self.track.traced().next().is_some() {
+            self.probes.tick();
+        } else {
+            // Nobody is traced: nobody is to pay for it.
+            let _ = self.probes.watch_rss(false);
+        }
+        self.count_losses();
+        for trouble in self.fan.writer().troubles() {
+            notice(&trouble);
+        }
+    }
+
+    /// Takes over what the probes counted as lost since the last time.
+    fn count_losses(&mut self) {
+        let now = self.probes.lost();
+        let before = std::mem::replace(&mut self.kernel_lost, now);
+        let mut out = Vec::new();
+        for (class, (now, before)) in (0_u32..).zip(now.into_iter().zip(before)) {
+            let count = now.saturating_sub(before);
+            if count == 0 {
+                continue;
+            }
+            let kind = class_kind(class);
+            self.lost.add(kind, count);
+            // Steps and checkpoints are counted for each process and told at its end.
+            if !matches!(kind, loss::Kind::RssRecord | loss::Kind::CheckpointRecord) {
+                self.track.lost(clock::now(), kind, count, &mut out);
+            }
+            if kind == loss::Kind::LifeRecord {
+                // Somebody may have come or gone unheard.
+                self.census_into(clock::now(), &mut out);
+            }
+        }
+        self.answer(clock::now(), &mut out);
+    }
+
+    fn census(&mut self) {
+        // What many processes at once took: their logs opened, their files searched.
+        crate::kernel::memory::give_back();
+        let (at, mut out) = (clock::now(), Vec::new());
+        self.census_into(at, &mut out);
+        self.answer(at, &mut out);
+    }
+
+    fn census_into(&mut self, at: BootNanos, out: &mut Vec<Output>) {
+        if let Ok(tasks) = self.tasks() {
+            self.track.census(at, &tasks, out);
+        }
+    }
+
+    fn take_news(&mut self, news: News) {
+        match news {
+            News::Found { file, path, found } => {
+                let mut checkpoints = false;
+                for (found, cookie) in found {
+                    let which = crate::kernel::symbols::program_for(&found.symbol);
+                    let cookie = cookie.filter(|_| self.facts.cookies);
+                    let attached = self
+                        .probes
+                        .attach_marker(which, &file, found.offset, cookie);
+                    match attached {
+                        Ok(()) => {
+                            self.markers_found.extend(cookie);
+                            checkpoints |= which != MarkerProgram::Loaded;
+                        }
+                        Err(error) => {
+                            self.marker_trouble(&path, &format!("{:#}", anyhow::Error::new(error)));
+                        }
+                    }
+                    if which == MarkerProgram::Loaded {
+                        // What was mapped between the search and now has not been seen.
+                        for pid in self.track.traced() {
+                            self.finder.search(pid.0, None);
+                        }
+                    }
+                }
+                if checkpoints && self.plan.live {
+                    let path = crate::text::escape(&path.to_string_lossy());
+                    notice(&format!("checkpoints are seen in {path}"));
+                }
+            }
+            News::Failed { path, error } => self.marker_trouble(&path, &error),
+        }
+    }
+
+    fn marker_trouble(&mut self, path: &std::path::Path, error: &str) {
+        self.lost.add(loss::Kind::MarkerFile, 1);
+        let path = crate::text::escape(&path.to_string_lossy());
+        notice(&format!("cannot look for checkpoints in {path}: {error}"));
+    }
+
+    /// Detaches, writes what is left, says what was lost.
+    fn finish(mut self) -> Outcome {
+        let _ = self.probes.watch_rss(false);
+        let mut out = Vec::new();
+        let mut events = Vec::new();
+        self.source.read_all(&mut events);
+        for event in events {
+            self.take(event, &mut out);
+        }
+        self.count_losses();
+        self.lose_by_process(&mut out);
+        self.track.detach(clock::now(), &mut out);
+        self.answer(clock::now(), &mut out);
+        self.lost.merge(&self.source.lost);
+        for (cookie, name) in &self.plan.marker_names {
+            if !self.markers_found.contains(cookie) && self.facts.cookies {
+                notice(&format!("--marker: no target had a function for `{name}`"));
+            }
+        }
+        let (writer, verdicts) = self.fan.finish();
+        if !verdicts.is_empty() {
+            writer.show(format!("\n{}", verdicts.join("\n")));
+        }
+        let (unwritten, troubles) = writer.finish();
+        self.lost.merge(&unwritten);
+        for trouble in troubles {
+            notice(&trouble);
+        }
+        let command = self.command.take().and_then(Command::finish);
+        Outcome {
+            lost: self.lost,
+            command,
+        }
+    }
+
+    /// Losses of processes that go on.
+    fn lose_by_process(&mut self, out: &mut Vec<Output>) {
+        let traced: Vec<Tgid> = self.track.traced().collect();
+        for pid in traced {
+            let (marks, steps) = self.probes.lost_by(pid.0);
+            let kinds = [
+                (loss::Kind::CheckpointRecord, marks),
+                (loss::Kind::RssRecord, steps),
+            ];
+            for (kind, count) in kinds.into_iter().filter(|(_, count)| *count > 0) {
+                self.track
+                    .lost_by(clock::now(), pid, Lost { kind, count }, out);
+            }
+        }
+    }
+}
+
+fn class_kind(class: u32) -> loss::Kind {
+    match class {
+        lost::RSS => loss::Kind::RssRecord,
+        lost::KILL => loss::Kind::KillRecord,
+        lost::MARK => loss::Kind::CheckpointRecord,
+        lost::TRACED => loss::Kind::TracedTable,
+        _ => loss::Kind::LifeRecord,
+    }
+}
+
+fn notice(text: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "memtrace: {text}");
+}

@@ -1,0 +1,351 @@
+//! Writes lines to files and the terminal on a thread of its own: a disk that stalls holds up
+//! nobody. Bounded: what there is no room for is dropped and counted, RSS steps first.
+#![forbid(unsafe_code)]
+
+use std::{
+    collections::HashMap,
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use crate::loss::{Kind, Ledger};
+
+/// Bytes that may wait before RSS steps of recordings are dropped.
+const SOFT_BYTES: usize = 8 << 20;
+/// Bytes that may wait before anything is dropped.
+const HARD_BYTES: usize = 32 << 20;
+/// How long the end waits for a disk or terminal that stalls.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Names an open file of the writer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Key(u64);
+
+/// How much a line matters when there is no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// A line of the log.
+    Log,
+    /// A line of the recording.
+    Recording,
+    /// An RSS step in the recording.
+    Step,
+}
+
+impl Class {
+    fn kind(self) -> Kind {
+        match self {
+            Self::Log => Kind::LogLine,
+            Self::Recording | Self::Step => Kind::RecordingLine,
+        }
+    }
+}
+
+enum Job {
+    Open(Key, PathBuf),
+    Line(Key, Class, String),
+    Close(Key),
+    Terminal(String),
+    Finish,
+}
+
+/// What the writer and its owner share.
+#[derive(Debug, Default)]
+struct Shared {
+    waiting: AtomicUsize,
+    broken_pipe: AtomicBool,
+    lost: Mutex<Ledger>,
+    troubles: Mutex<Vec<String>>,
+}
+
+/// Where live output goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Terminal {
+    /// Standard output.
+    Out,
+    /// Standard error: a command that runs beside us owns standard output.
+    Err,
+}
+
+/// The writer's address. Files and terminal have a thread each, so that a terminal which is held
+/// (Ctrl-S) does not keep reports from the disk.
+#[derive(Debug)]
+pub struct Writer {
+    files: Sender<Job>,
+    terminal: Sender<Job>,
+    threads: Vec<JoinHandle<()>>,
+    shared: Arc<Shared>,
+    next: u64,
+}
+
+impl Writer {
+    /// Starts the threads.
+    pub fn start(terminal: Terminal) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let (files, file_jobs) = channel();
+        let (lines, terminal_jobs) = channel();
+        let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+            thread::Builder::new().name(name.to_owned()).spawn(work)
+        };
+        let (for_files, for_terminal) = (Arc::clone(&shared), Arc::clone(&shared));
+        let threads = vec![
+            spawn(
+                "files",
+                Box::new(move || write_files(&file_jobs, &for_files)),
+            )?,
+            spawn(
+                "terminal",
+                Box::new(move || show(terminal, &terminal_jobs, &for_terminal)),
+            )?,
+        ];
+        Ok(Self {
+            files,
+            terminal: lines,
+            threads,
+            shared,
+            next: 0,
+        })
+    }
+
+    /// Opens a file to append to; never through a symbolic link, never one that is there.
+    pub fn open(&mut self, path: PathBuf) -> Key {
+        let key = Key(self.next);
+        self.next += 1;
+        let _ = self.files.send(Job::Open(key, path));
+        key
+    }
+
+    /// Writes one or more whole lines, each with its line end.
+    pub fn lines(&self, key: Key, class: Class, text: String) {
+        let waiting = self.shared.waiting.load(Ordering::Relaxed);
+        let room = if class == Class::Step {
+            SOFT_BYTES
+        } else {
+            HARD_BYTES
+        };
+        if waiting + text.len() > room {
+            self.shared.lose(class.kind(), count_lines(&text));
+            return;
+        }
+        self.shared.waiting.fetch_add(text.len(), Ordering::Relaxed);
+        let _ = self.files.send(Job::Line(key, class, text));
+    }
+
+    /// No more lines come for this file.
+    pub fn close(&self, key: Key) {
+        let _ = self.files.send(Job::Close(key));
+    }
+
+    /// Shows text on the terminal. Live lines are in the log too: what a terminal that is held has
+    /// no room for is not counted as lost.
+    pub fn show(&self, text: String) {
+        if self.shared.waiting.load(Ordering::Relaxed) + text.len() <= HARD_BYTES {
+            self.shared.waiting.fetch_add(text.len(), Ordering::Relaxed);
+            let _ = self.terminal.send(Job::Terminal(text));
+        }
+    }
+
+    /// The reader of our output has gone.
+    pub fn is_broken_pipe(&self) -> bool {
+        self.shared.broken_pipe.load(Ordering::Relaxed)
+    }
+
+    /// What went wrong since the last call, each told once.
+    pub fn troubles(&self) -> Vec<String> {
+        self.shared
+            .troubles
+            .lock()
+            .map(|mut list| std::mem::take(&mut *list))
+            .unwrap_or_default()
+    }
+
+    /// What could not be written so far.
+    pub fn lost(&self) -> Ledger {
+        self.shared
+            .lost
+            .lock()
+            .map(|lost| lost.clone())
+            .unwrap_or_default()
+    }
+
+    /// Writes what is waiting and ends. A disk that stalls for long is left to itself; what it
+    /// still owed is counted.
+    pub fn finish(self) -> (Ledger, Vec<String>) {
+        let _ = self.files.send(Job::Finish);
+        let _ = self.terminal.send(Job::Finish);
+        let end = std::time::Instant::now() + PATIENCE;
+        for thread in self.threads {
+            while !thread.is_finished() && std::time::Instant::now() < end {
+                thread::sleep(Duration::from_millis(1));
+            }
+            if thread.is_finished() {
+                let _ = thread.join();
+            } else if thread.thread().name() == Some("files") {
+                self.shared.lose(Kind::LogLine, 1);
+            }
+        }
+        let lost = self
+            .shared
+            .lost
+            .lock()
+            .map(|lost| lost.clone())
+            .unwrap_or_default();
+        let troubles = self
+            .shared
+            .troubles
+            .lock()
+            .map(|list| list.clone())
+            .unwrap_or_default();
+        (lost, troubles)
+    }
+}
+
+impl Shared {
+    fn lose(&self, kind: Kind, count: u64) {
+        if let Ok(mut lost) = self.lost.lock() {
+            lost.add(kind, count);
+        }
+    }
+
+    fn trouble(&self, text: String) {
+        if let Ok(mut troubles) = self.troubles.lock()
+            && !troubles.contains(&text)
+            && troubles.len() < 100
+        {
+            troubles.push(text);
+        }
+    }
+}
+
+fn count_lines(text: &str) -> u64 {
+    text.bytes().filter(|byte| *byte == b'\n').count() as u64
+}
+
+/// A file and the length that it has in whole lines.
+struct Open {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+fn write_files(jobs: &Receiver<Job>, shared: &Shared) {
+    let mut files: HashMap<Key, Open> = HashMap::new();
+    while let Ok(job) = jobs.recv() {
+        match job {
+            Job::Open(key, path) => {
+                files.insert(key, open(path, shared));
+            }
+            Job::Line(key, class, text) => {
+                shared.waiting.fetch_sub(text.len(), Ordering::Relaxed);
+                if let Some(open) = files.get_mut(&key) {
+                    append(open, class, &text, shared);
+                }
+            }
+            Job::Close(key) => {
+                files.remove(&key);
+            }
+            Job::Finish => return,
+            Job::Terminal(_) => {}
+        }
+    }
+}
+
+fn open(path: PathBuf, shared: &Shared) -> Open {
+    match create(&path) {
+        Ok((path, file)) => Open {
+            path,
+            file: Some(file),
+        },
+        Err(error) => {
+            shared.trouble(format!("cannot write {}: {error}", path.display()));
+            Open { path, file: None }
+        }
+    }
+}
+
+/// Creates the file; where another memtrace has taken the name, one with a number behind it.
+fn create(path: &Path) -> io::Result<(PathBuf, File)> {
+    let mut candidate = path.to_owned();
+    for number in 2..100 {
+        let opened = OpenOptions::new()
+            .append(true)
+            .create_new(true)
+            .mode(0o640)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+            .open(&candidate);
+        match opened {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+                let ending = path.extension().unwrap_or_default().to_string_lossy();
+                candidate = path.with_file_name(format!("{stem}_{number}.{ending}"));
+            }
+            Err(error) => return Err(error),
+            Ok(file) => return Ok((candidate, file)),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// Appends whole lines, one write a line in the log, or nothing of a line.
+fn append(open: &mut Open, class: Class, text: &str, shared: &Shared) {
+    let Some(file) = &mut open.file else {
+        shared.lose(class.kind(), count_lines(text));
+        return;
+    };
+    for line in text.split_inclusive('\n') {
+        if let Err(error) = whole(file, line.as_bytes()) {
+            shared.lose(class.kind(), 1);
+            shared.trouble(format!("cannot write {}: {error}", open.path.display()));
+        }
+    }
+}
+
+fn whole(file: &mut File, line: &[u8]) -> io::Result<()> {
+    let written = file.write(line)?;
+    if written == line.len() {
+        return Ok(());
+    }
+    // The disk took a part of the line only: take that back, so that the log ends in a whole one.
+    let length = file.metadata()?.len();
+    file.set_len(length.saturating_sub(written as u64))?;
+    Err(io::ErrorKind::StorageFull.into())
+}
+
+fn show(terminal: Terminal, jobs: &Receiver<Job>, shared: &Shared) {
+    while let Ok(job) = jobs.recv() {
+        let Job::Terminal(text) = job else { return };
+        shared.waiting.fetch_sub(text.len(), Ordering::Relaxed);
+        let shown = match terminal {
+            Terminal::Out => {
+                let mut out = io::stdout().lock();
+                out.write_all(text.as_bytes()).and_then(|()| out.flush())
+            }
+            Terminal::Err => io::stderr().lock().write_all(text.as_bytes()),
+        };
+        if shown.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+            shared.broken_pipe.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Makes the log directory if it is not there, and tries to write in it.
+pub fn prepare(directory: &Path) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    let probe = directory.join(format!(".memtrace-{}", std::process::id()));
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(&probe)
+        .and_then(|mut file| file.write_all(b"memtrace\n"))
+        .inspect_err(|_| drop(fs::remove_file(&probe)))?;
+    fs::remove_file(&probe)
+}

@@ -1,0 +1,167 @@
+//! One traced life: its identity, and entries that must wait their turn.
+
+use super::{Output, samples::Samples};
+use crate::{
+    entry::{Entry, Memory, Program, What},
+    units::{BootNanos, Bytes, Tgid},
+};
+
+/// Names one traced life for as long as memtrace runs; unlike a pid it is never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LifeId(pub u64);
+
+/// Seconds between the samples of a life.
+const APART: f64 = 2.0;
+
+#[derive(Debug)]
+pub(super) struct Life {
+    pub(super) id: LifeId,
+    pub(super) pid: Tgid,
+    pub(super) started: BootNanos,
+    pub(super) last_checkpoint: Option<String>,
+    /// Checkpoints and RSS steps that a kill tells as lost: the end tells those after it.
+    pub(super) lost_at_kill: (u32, u32),
+    /// When tracing began.
+    pub(super) begun: BootNanos,
+    /// A process whose program is about to change begins with its first own entry, so that one
+    /// which execs at once has a log of the right name.
+    begin: Option<Entry>,
+    /// Entries that wait for a kill to be told before them.
+    waiting: Vec<Entry>,
+    waits: bool,
+    /// A new name that may be no more than the first half of an exec.
+    rename: Option<Entry>,
+    samples: Samples,
+    memory: Option<Memory>,
+}
+
+impl Life {
+    /// A life whose first entry is `begin`, which [`Life::show`] gives out.
+    pub(super) fn new(id: LifeId, begin: crate::entry::Begin, at: BootNanos) -> Self {
+        Self {
+            id,
+            pid: begin.pid,
+            started: begin.started,
+            last_checkpoint: None,
+            lost_at_kill: (0, 0),
+            begun: at,
+            begin: Some(Entry {
+                at,
+                what: What::Begin(Box::new(begin)),
+            }),
+            waiting: Vec::new(),
+            waits: false,
+            rename: None,
+            samples: Samples::default(),
+            memory: None,
+        }
+    }
+
+    pub(super) fn last_memory(&self) -> Option<Memory> {
+        self.memory
+    }
+
+    /// Remembers RSS for the look back.
+    pub(super) fn sample(&mut self, at: BootNanos, memory: Memory) {
+        self.memory = Some(memory);
+        self.samples.add(at, memory.rss(), APART);
+    }
+
+    /// RSS at the start of the window that ends at `at`, or the first that is known after that.
+    pub(super) fn before(&self, at: BootNanos) -> Option<(BootNanos, Bytes)> {
+        self.samples.before(at)
+    }
+
+    /// Gives an entry out, or keeps it while a kill waits to be told.
+    pub(super) fn tell(&mut self, at: BootNanos, what: What, out: &mut Vec<Output>) {
+        self.tell_rename(out);
+        self.give(Entry { at, what }, out);
+    }
+
+    fn tell_rename(&mut self, out: &mut Vec<Output>) {
+        if let Some(rename) = self.rename.take() {
+            self.give(rename, out);
+        }
+    }
+
+    fn give(&mut self, entry: Entry, out: &mut Vec<Output>) {
+        if self.waits {
+            self.waiting.push(entry);
+        } else {
+            self.show(out);
+            out.push(Output::Entry(self.id, entry));
+        }
+    }
+
+    /// The process took another name. An exec renames first, so this is told with what follows,
+    /// unless that is the exec, which says more.
+    pub(super) fn rename(&mut self, at: BootNanos, comm: String, out: &mut Vec<Output>) {
+        self.tell_rename(out);
+        self.rename = Some(Entry {
+            at,
+            what: What::Rename { comm },
+        });
+    }
+
+    /// Gives the beginning out if that has not been done.
+    pub(super) fn show(&mut self, out: &mut Vec<Output>) {
+        if let Some(begin) = self.begin.take() {
+            out.push(Output::Entry(self.id, begin));
+        }
+    }
+
+    /// The process runs another program. One that has not begun yet begins as that program.
+    pub(super) fn exec(
+        &mut self,
+        at: BootNanos,
+        program: Program,
+        memory: Memory,
+        out: &mut Vec<Output>,
+    ) {
+        self.rename = None;
+        self.sample(at, memory);
+        match &mut self.begin {
+            Some(Entry {
+                what: What::Begin(begin),
+                ..
+            }) => {
+                begin.program = program;
+                begin.memory = Some(memory);
+                self.show(out);
+            }
+            _ => self.tell(at, What::Exec { program }, out),
+        }
+    }
+
+    /// From now on entries wait.
+    pub(super) fn wait(&mut self, out: &mut Vec<Output>) {
+        self.tell_rename(out);
+        self.waits = true;
+    }
+
+    /// What was waited for. Entries older than it go before it, but for an end, which the kernel
+    /// may report before the mark of the kill that caused it.
+    pub(super) fn explain(&mut self, kill: Vec<Entry>, out: &mut Vec<Output>) {
+        self.show(out);
+        let at = kill.first().map_or(BootNanos(0), |entry| entry.at);
+        let older = self
+            .waiting
+            .iter()
+            .take_while(|entry| entry.at < at && !matches!(entry.what, What::Exit(_)))
+            .count();
+        let older = self.waiting.drain(..older);
+        out.extend(older.chain(kill).map(|entry| Output::Entry(self.id, entry)));
+    }
+
+    /// Nothing is waited for any more.
+    pub(super) fn resume(&mut self, out: &mut Vec<Output>) {
+        self.waits = false;
+        self.show(out);
+        let waiting = std::mem::take(&mut self.waiting);
+        out.extend(
+            waiting
+                .into_iter()
+                .map(|entry| Output::Entry(self.id, entry)),
+        );
+    }
+}

@@ -1,0 +1,169 @@
+//! Every process of the machine as far as it is known, so that a kill can name those in it.
+
+use std::collections::HashMap;
+
+use super::samples::Samples;
+use crate::{
+    entry::{Actor, Memory, Program},
+    event::Task,
+    units::{BootNanos, Tgid, Tid},
+};
+
+/// Most processes that are remembered at once.
+pub(super) const MOST: usize = 65_536;
+/// Seconds between the samples of a person: kills bring censuses of their own.
+const APART: f64 = 5.0;
+
+/// What is known of one process.
+#[derive(Debug, Clone, Default)]
+pub struct Person {
+    /// Its id.
+    pub pid: Tgid,
+    /// When it began.
+    pub started: BootNanos,
+    /// What it runs.
+    pub program: Program,
+    /// User id.
+    pub uid: Option<u32>,
+    /// Parent when it was forked.
+    pub parent: Option<Tgid>,
+    /// Paths of its cgroups, when they were read.
+    pub cgroups: Vec<String>,
+    /// Memory when it was last looked at.
+    pub memory: Option<Memory>,
+    /// Inodes of its memory cgroups, the innermost first.
+    pub groups: Vec<u64>,
+    /// Its program may be about to change: it was forked, or took a name, as an exec does first.
+    pub(super) unsettled: bool,
+    /// It has ended; only a kill that waits to be told needs it.
+    pub(super) ended: bool,
+    /// What is known was read at this time: older events about it tell nothing new.
+    pub(super) known_at: BootNanos,
+    /// RSS at each census of the window.
+    pub(super) samples: Samples,
+    /// Censuses in a row that did not find it.
+    pub(super) missed: u32,
+    pub(super) seen: BootNanos,
+}
+
+impl Person {
+    /// It, as somebody else's story names it.
+    pub fn actor(&self, tid: Tid) -> Actor {
+        Actor {
+            pid: self.pid,
+            tid,
+            comm: self.program.comm.clone(),
+            args: self.program.args.clone(),
+            uid: self.uid,
+            cgroup: None,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct People(HashMap<Tgid, Person>);
+
+impl People {
+    pub(super) fn get(&self, pid: Tgid) -> Option<&Person> {
+        self.0.get(&pid)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Person> {
+        self.0.values()
+    }
+
+    pub(super) fn remove(&mut self, pid: Tgid) {
+        self.0.remove(&pid);
+    }
+
+    /// This very process is known.
+    pub(super) fn knows(&self, pid: Tgid, started: BootNanos) -> bool {
+        self.get(pid)
+            .is_some_and(|person| person.started == started)
+    }
+
+    /// Remembers a process; false if there is no room.
+    pub(super) fn insert(&mut self, at: BootNanos, mut person: Person) -> bool {
+        person.seen = at;
+        let fits = self.fits(person.pid);
+        if fits {
+            self.0.insert(person.pid, person);
+        }
+        fits
+    }
+
+    /// The process, new if it was not known or its pid began anew; absent if there is no room.
+    pub(super) fn ensure(
+        &mut self,
+        at: BootNanos,
+        pid: Tgid,
+        started: BootNanos,
+    ) -> Option<&mut Person> {
+        if !self.fits(pid) {
+            return None;
+        }
+        let person = self.0.entry(pid).or_default();
+        if (person.pid, person.started) != (pid, started) {
+            *person = Person {
+                pid,
+                started,
+                ..Person::default()
+            };
+        }
+        person.seen = at;
+        Some(person)
+    }
+
+    fn fits(&self, pid: Tgid) -> bool {
+        self.0.len() < MOST || self.0.contains_key(&pid)
+    }
+
+    /// Takes one line of a census; false if there is no room. One that was not known runs what its
+    /// parent does.
+    pub(super) fn see(&mut self, at: BootNanos, task: &Task, inherited: Program) -> bool {
+        let known = self.knows(task.pid, task.started);
+        let Some(person) = self.ensure(at, task.pid, task.started) else {
+            return false;
+        };
+        if !known {
+            person.program = inherited;
+            person.program.comm.clone_from(&task.comm);
+            person.parent = Some(task.parent);
+        }
+        person.uid = Some(task.uid);
+        person.groups.clone_from(&task.groups);
+        person.memory = Some(task.memory);
+        person.missed = 0;
+        person.samples.add(at, task.memory.rss(), APART);
+        true
+    }
+
+    /// A census found a process, but nothing to measure in it.
+    pub(super) fn still_there(&mut self, at: BootNanos, pid: Tgid, started: BootNanos) {
+        if let Some(person) = self.0.get_mut(&pid)
+            && person.started == started
+        {
+            person.seen = at;
+            person.missed = 0;
+        }
+    }
+
+    /// Marks a process as ended; true if it was alive.
+    pub(super) fn end(&mut self, pid: Tgid, started: BootNanos) -> bool {
+        self.0
+            .get_mut(&pid)
+            .filter(|person| person.started == started)
+            .is_some_and(|person| !std::mem::replace(&mut person.ended, true))
+    }
+
+    /// Forgets those that the census just taken did not find, unless they must be kept.
+    pub(super) fn forget_unseen(&mut self, at: BootNanos, keep: impl Fn(Tgid) -> bool) {
+        self.0.retain(|pid, person| {
+            if person.seen >= at {
+                return true;
+            }
+            person.missed += 1;
+            person.missed < 2 || keep(*pid)
+        });
+    }
+}

@@ -1,0 +1,8 @@
+//! Each trap that the order of the kernel's events holds has a test here.
+
+mod constraint;
+mod host;
+mod kills;
+mod lives;
+mod look_back;
+mod order;
