@@ -1,0 +1,162 @@
+//! What can be typed after `cargo xtask`.
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+
+/// The project's habits as verbs. CI calls these and nothing cleverer.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+pub struct Cli {
+    /// The habit.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// One habit.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Build the eBPF object, print its programs, maps and size, refresh the checked-in copy
+    ///
+    /// Needs a nightly with rust-src, and bpf-linker; when something is missing, the commands that
+    /// bring it are printed. The versions that the checked-in copies are built with stand in
+    /// memtrace-ebpf/toolchain.env; with other versions the object is built and shown, and the
+    /// checked-in copy is left alone.
+    ///
+    /// Exit status: 0 done, or the copy is what the sources build; 1 it is not, or the build
+    /// failed; 3 it cannot be compared, because the toolchain is another one; 4 a tool is missing.
+    BuildEbpf(BuildEbpf),
+    /// Run every test: unit, goldens, command line, Python and, as root, live on this kernel
+    ///
+    /// Nothing skips silently: the end of the output says how many of each ran, what was not run
+    /// and why. The last line is `N passed, N failed`. With CI=true, as root, a group that cannot
+    /// be run is a failure.
+    Test(Test),
+    /// Check formatting, clippy (user space and the bpf target), docs, dependencies, and tidy
+    ///
+    /// What cannot be checked here (no nightly clippy, no cargo-deny) is listed at the end.
+    Lint,
+    /// Check the house rules that no compiler knows: layers, modules, unsafe, file sizes, paths
+    Tidy,
+    /// Measure what memtrace costs, beside an empty program in the same place
+    ///
+    /// The ways to be compared take turns, and medians over the runs are held against the targets.
+    /// Needs root, gcc, taskset and a machine that is not busy; takes a few minutes.
+    ///
+    /// Exit status: 0 all targets are reached; 1 one is missed, or something failed.
+    Bench(Bench),
+    /// Measure what a release has to show: 200 kills of the example, RSS at 500 checkpoints, 200
+    /// processes at once
+    ///
+    /// Each of the example's five scenarios is killed as often as --rounds says, with one thread
+    /// and with four; the verdict has to name the right checkpoint each time, and the report has
+    /// to stand on disk within 100 ms of the kernel's mark. Needs root.
+    ///
+    /// Exit status: 0 everything was as it must be; 1 something was not.
+    Accept(Accept),
+    /// Rewrite the goldens and the snapshots of the command line from what the code does now
+    ///
+    /// Look at `git diff` afterwards: each changed line is a promise to users that changed.
+    Bless,
+}
+
+/// Options of `build-ebpf`.
+#[derive(Debug, Args)]
+pub struct BuildEbpf {
+    /// Architecture of the kernel that the object is for [default: this machine's]
+    #[arg(long, value_enum)]
+    pub arch: Option<Arch>,
+    /// Build to a temporary place and compare byte for byte with the checked-in copy
+    #[arg(long)]
+    pub check: bool,
+    /// Log lines from inside the probes, for development; the checked-in copy is left alone
+    #[arg(long, conflicts_with = "check")]
+    pub diagnostics: bool,
+}
+
+/// An architecture whose kernels the probes know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Arch {
+    /// 64-bit x86.
+    #[value(name = "x86_64")]
+    X86_64,
+    /// 64-bit Arm.
+    Aarch64,
+}
+
+impl Arch {
+    /// As the compiler's `target_arch` and the object's file name spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Aarch64 => "aarch64",
+        }
+    }
+
+    /// This machine's, if the probes know it.
+    pub fn host() -> Option<Self> {
+        <Self as ValueEnum>::from_str(std::env::consts::ARCH, false).ok()
+    }
+}
+
+/// Options of `test`.
+#[derive(Debug, Args)]
+pub struct Test {
+    /// Only tests whose name contains this
+    #[arg(long)]
+    pub filter: Option<String>,
+    /// Leave out the tests that trace real processes on this kernel
+    #[arg(long)]
+    pub no_live: bool,
+}
+
+/// Options of `bench`.
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// What to measure [default: everything]
+    #[arg(value_enum)]
+    pub subjects: Vec<Subject>,
+    /// Runs of each way; the median counts
+    #[arg(long, default_value_t = 7)]
+    pub runs: u32,
+}
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Subject {
+    /// Page faults: nobody traced, a neighbour traced, traced.
+    Storm,
+    /// A Python program that builds and drops objects, with checkpoints.
+    Python,
+    /// A million checkpoints, from C and from Python.
+    Marks,
+    /// From exec of memtrace until it handles events.
+    Start,
+    /// CPU time of memtrace while nothing happens, and its memory with 1,000 processes.
+    Collector,
+}
+
+impl Subject {
+    /// All of them, in the order of the table.
+    pub const ALL: [Self; 5] = [
+        Self::Storm,
+        Self::Python,
+        Self::Marks,
+        Self::Start,
+        Self::Collector,
+    ];
+}
+
+/// Options of `accept`.
+#[derive(Debug, Args)]
+pub struct Accept {
+    /// Kills of each scenario, with one thread and with four
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rounds: u32,
+}
+
+/// Names of all verbs, as typed.
+pub fn verbs() -> Vec<String> {
+    Cli::command()
+        .get_subcommands()
+        .map(|verb| verb.get_name().to_owned())
+        .collect()
+}

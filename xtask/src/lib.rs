@@ -1,0 +1,20 @@
+//! The project's habits, one verb per module. The binary only dispatches; the tests crate uses
+//! [`tidy`].
+
+pub mod cli;
+
+pub mod build_ebpf;
+
+pub mod test;
+
+pub mod bench;
+
+pub mod lint;
+
+pub mod tidy;
+
+pub mod accept;
+
+pub mod bless;
+
+mod workspace;
