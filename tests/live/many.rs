@@ -1,0 +1,64 @@
+//! Many processes and many checkpoints at once.
+
+use super::rig::{Memtrace, Victim, wait_until};
+
+const PROCESSES: usize = 200;
+const CHECKPOINTS: usize = 1000;
+
+#[test]
+fn two_hundred_processes_with_a_thousand_checkpoints_each() {
+    let memtrace = Memtrace::watch(&["--comm", "many", "--quiet"]);
+    let args = [CHECKPOINTS.to_string(), "2".to_owned()];
+    let mut victims: Vec<Victim> = (0..PROCESSES)
+        .map(|_| Victim::start("many", &args))
+        .collect();
+    for victim in &victims {
+        memtrace.wait_until_traced(victim.pid());
+    }
+    wait_until("checkpoints to be seen", || {
+        let mut first = Victim::start("many", &["1", "0"]);
+        first.say("go");
+        first.wait();
+        memtrace
+            .wait_for_report(first.pid())
+            .has("c0000")
+            .then_some(())
+    });
+    for victim in &mut victims {
+        victim.say("go");
+    }
+    for victim in &mut victims {
+        assert_eq!(victim.wait().code(), Some(0));
+    }
+    let last: Vec<u32> = victims.iter().map(Victim::pid).collect();
+    for pid in &last {
+        memtrace.wait_for_report(*pid);
+    }
+    let ended = memtrace.stop();
+    ended.assert_code(0);
+    let lives: Vec<_> = ended
+        .lives()
+        .into_iter()
+        .filter(|life| last.contains(&life.begin().pid.0))
+        .collect();
+    assert_eq!(lives.len(), PROCESSES);
+    let wanted: Vec<String> = (0..CHECKPOINTS)
+        .map(|number| format!("c{number:04}"))
+        .collect();
+    for life in &lives {
+        assert_eq!(life.names(), wanted);
+        assert!(life.entries.is_sorted_by_key(|entry| entry.at));
+        assert_eq!(life.exit().code, Some(0));
+        assert!(!life.report.is_empty());
+        let logged = life
+            .log
+            .lines()
+            .filter(|line| line.contains("] [INFO] [c"))
+            .count();
+        assert_eq!(logged, CHECKPOINTS);
+    }
+    println!(
+        "figure: {PROCESSES} logs, {} checkpoints, none missing, none out of order",
+        PROCESSES * CHECKPOINTS
+    );
+}

@@ -1,0 +1,16 @@
+//! Real processes, a real kernel, real kills. `cargo xtask test` runs these as root, one after the
+//! other, and says so where it cannot.
+//!
+//! No test sleeps to keep step: it waits for a line of memtrace, of a victim, or of a recording,
+//! up to [`rig::PATIENCE`].
+
+mod bad_input;
+mod checkpoints;
+mod kills;
+mod loss;
+mod many;
+mod memory;
+mod oom;
+mod rig;
+mod run;
+mod targets;

@@ -1,0 +1,118 @@
+//! What the live tests stand on: a memtrace, a victim, a memory cgroup, and what was written.
+//! Whatever is started here ends and is removed with its value, also when a test fails.
+
+mod cgroup;
+mod lives;
+mod memtrace;
+mod stream;
+mod victim;
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    sync::{
+        Once, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+// The rig is one toolbox in several files.
+pub(super) use self::{
+    cgroup::Cgroup,
+    lives::Life,
+    memtrace::{Ended, Memtrace, run_groups},
+    victim::{Victim, elder, python},
+};
+
+/// How long a test waits for what has to come, on a machine with other things to do.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Asks again and again until there is an answer.
+#[track_caller]
+pub(super) fn wait_until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < end, "waited in vain for {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The program under test.
+pub(super) fn program() -> PathBuf {
+    static ELDER: Once = Once::new();
+    assert!(is_root(), "live tests need root: cargo xtask test");
+    ELDER.call_once(victim::let_one_grow_old);
+    PathBuf::from(env::var_os("MEMTRACE_BIN").expect("cargo xtask test sets MEMTRACE_BIN"))
+}
+
+/// A compiled victim.
+pub(super) fn victim_program(name: &str) -> PathBuf {
+    let victims = env::var_os("MEMTRACE_VICTIMS").expect("cargo xtask test sets MEMTRACE_VICTIMS");
+    Path::new(&victims).join(name)
+}
+
+/// Top of the workspace.
+pub(super) fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent()
+        .expect("the tests lie in the workspace")
+        .to_owned()
+}
+
+fn is_root() -> bool {
+    // SAFETY: takes nothing and cannot fail.
+    unsafe { libc::geteuid() == 0 }
+}
+
+/// Sends a signal to one process, or to a group if negative.
+pub(super) fn signal(pid: i32, signal: i32) {
+    // SAFETY: kill takes no pointers. The caller has not waited for the process.
+    unsafe {
+        libc::kill(pid, signal);
+    }
+}
+
+/// A pid as the system calls take it.
+pub(super) fn signed(pid: u32) -> i32 {
+    i32::try_from(pid).expect("pids are small")
+}
+
+/// A directory of its own below the system's for temporary files; removed when dropped.
+#[derive(Debug)]
+pub(super) struct TempDir(PathBuf);
+
+impl TempDir {
+    pub(super) fn new() -> Self {
+        let path = env::temp_dir().join(unique("memtrace-test"));
+        std::fs::create_dir(&path).expect("a temporary directory can be made");
+        Self(path)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A name that nobody else has.
+pub(super) fn unique(prefix: &str) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("{prefix}-{}-{number}", std::process::id())
+}
+
+/// The interpreters of this machine by version, looked for once.
+pub(super) fn pythons() -> &'static std::collections::BTreeMap<String, PathBuf> {
+    static FOUND: OnceLock<std::collections::BTreeMap<String, PathBuf>> = OnceLock::new();
+    FOUND.get_or_init(xtask::test::python::interpreters)
+}
