@@ -459,17 +459,23 @@ const fn loss_words(lang: Lang, kind: loss::Kind) -> (&'static str, &'static str
             ),
         ),
         Kind::LogLine => (
-            ("日志行", "日志写不进去; 检查日志目录的磁盘空间和权限"),
+            (
+                "日志行",
+                "日志写不进去, 或写得太慢; 检查日志目录的磁盘空间, 权限和速度",
+            ),
             (
                 "log lines",
-                "the log could not be written; check the space and the rights of its directory",
+                "the log could not be written, or not as fast as it came; check its directory's space, rights and disk",
             ),
         ),
         Kind::RecordingLine => (
-            ("记录行", "记录文件写不进去; 检查记录目录的磁盘空间和权限"),
+            (
+                "记录行",
+                "记录文件写不进去, 或写得太慢; 检查记录目录的磁盘空间, 权限和速度",
+            ),
             (
                 "recording lines",
-                "the recording could not be written; check the space and the rights of its directory",
+                "the recording could not be written, or not as fast as it came; check its directory's space, rights and disk",
             ),
         ),
         Kind::MarkerFile => (

@@ -306,12 +306,23 @@ fn file_and_shared_memory_are_told_apart() {
         life.checkpoint("full").memory,
         life.checkpoint("freed").memory,
     );
-    let grown = |kind: fn(&memtrace::entry::Memory) -> Bytes| (kind(&full).0 - kind(&start).0) / MB;
-    assert_eq!(grown(|memory| memory.anon), 20);
-    assert_eq!(grown(|memory| memory.shmem), 30);
+    // Beside these the program runs: a page of its text or of its loader's may come, or become its
+    // own when a probe is put into it.
+    let near = |grown: Bytes, base: Bytes, mib: u64| {
+        let distance = (grown.0 - base.0).abs_diff(mib * MB);
+        assert!(
+            distance <= 64 << 10,
+            "{grown:?} - {base:?} is not {mib} MiB"
+        );
+    };
+    near(full.anon, start.anon, 20);
     // A file on tmpfs counts as shared memory; anywhere else, as file.
-    let file = (full.file.0 + full.shmem.0).saturating_sub(start.file.0 + start.shmem.0) / MB;
-    assert_eq!(file, 70);
+    if full.shmem.0 - start.shmem.0 < 50 * MB {
+        near(full.shmem, start.shmem, 30);
+        near(full.file, start.file, 40);
+    } else {
+        near(full.shmem, start.shmem, 70);
+    }
     assert!(freed.rss() < Bytes::from_mb(16));
 }
 

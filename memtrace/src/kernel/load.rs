@@ -91,6 +91,8 @@ pub struct Settings {
     pub watch_exec: bool,
     /// Bytes of the ring for RSS steps; a power of two.
     pub ring_bytes: u32,
+    /// Bytes of the ring for checkpoints; a power of two.
+    pub mark_ring_bytes: u32,
     /// How RSS is to be sensed; [`None`] takes the cheapest that works.
     pub sensor: Option<Sensor>,
 }
@@ -495,6 +497,7 @@ fn load_object(
         .btf(None)
         .verifier_log_level(VerifierLogLevel::VERBOSE | VerifierLogLevel::STATS)
         .map_max_entries("RSS_RING", settings.ring_bytes)
+        .map_max_entries("MARK_RING", settings.mark_ring_bytes)
         .override_global("STEP_PAGES", &settings.step_pages, true)
         .override_global("WAKE_BYTES", &wake_bytes, true)
         .override_global("PLAIN_PAGE_SHIFT", &page_shift, true);

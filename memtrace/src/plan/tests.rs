@@ -39,12 +39,19 @@ fn a_process_that_is_not_there_and_a_thread_are_refused_by_name() {
         "{error_of}"
     );
     let own = std::process::id();
-    let thread = fs::read_dir("/proc/self/task")
-        .unwrap()
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
-        .find(|tid| *tid != own)
-        .expect("tests run on threads");
-    let error = error(&["--pid", &thread.to_string()]);
+    // Alive until the end of the test: other tests' threads come and go.
+    let (tell, told) = std::sync::mpsc::channel();
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let other = std::thread::spawn(move || {
+        let task = fs::read_link("/proc/thread-self").unwrap();
+        tell.send(task.file_name().unwrap().to_string_lossy().into_owned())
+            .unwrap();
+        let _ = ended.recv();
+    });
+    let thread = told.recv().unwrap();
+    let error = error(&["--pid", &thread]);
+    drop(end);
+    other.join().unwrap();
     assert_eq!(
         error,
         format!("{thread} is a thread of process {own}: give --pid {own}")

@@ -145,7 +145,9 @@ impl Fan {
         }
         let text = report::text(&book.story);
         let verdict = report::verdict(&book.story);
-        // The disk first: it is what is left if the terminal goes.
+        // The disk first: it is what is left if the terminal goes. Who sees the report there finds
+        // the recording whole up to it.
+        self.writer.flush(book.recording);
         self.writer.lines(book.log, Class::Log, format!("\n{text}"));
         self.writer.close(book.log);
         // Of a helper that came and went its last live line says enough.

@@ -56,13 +56,14 @@ fn recordings(dir: &Path) -> Vec<PathBuf> {
 }
 
 fn read(recording: &Path) -> Option<Life> {
+    // The log first: where its report stands, the recording is whole up to it.
+    let file = recording.with_extension("log");
+    let text = fs::read_to_string(&file).unwrap_or_default();
     let mut reader = record::read::Reader::new(BufReader::new(File::open(recording).ok()?));
     let mut entries = Vec::new();
     while let Some(entry) = reader.entry().expect("a recording of our own version") {
         entries.push(entry);
     }
-    let file = recording.with_extension("log");
-    let text = fs::read_to_string(&file).unwrap_or_default();
     // The report begins with a rule, its title follows.
     let title = text
         .find("\n内存监控报告 - ")

@@ -2,9 +2,10 @@
 //! nobody. Bounded: what there is no room for is dropped and counted, RSS steps first.
 #![forbid(unsafe_code)]
 
+mod disk;
+
 use std::{
-    collections::HashMap,
-    fs::{self, File, OpenOptions},
+    fs::{self, OpenOptions},
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
@@ -20,9 +21,9 @@ use std::{
 use crate::loss::{Kind, Ledger};
 
 /// Bytes that may wait before RSS steps of recordings are dropped.
-const SOFT_BYTES: usize = 8 << 20;
+const SOFT_BYTES: usize = 32 << 20;
 /// Bytes that may wait before anything is dropped.
-const HARD_BYTES: usize = 32 << 20;
+const HARD_BYTES: usize = 64 << 20;
 /// How long the end waits for a disk or terminal that stalls.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -53,6 +54,7 @@ impl Class {
 enum Job {
     Open(Key, PathBuf),
     Line(Key, Class, String),
+    Flush(Key),
     Close(Key),
     Terminal(String),
     Finish,
@@ -100,7 +102,7 @@ impl Writer {
         let threads = vec![
             spawn(
                 "files",
-                Box::new(move || write_files(&file_jobs, &for_files)),
+                Box::new(move || disk::write(&file_jobs, &for_files)),
             )?,
             spawn(
                 "terminal",
@@ -138,6 +140,11 @@ impl Writer {
         }
         self.shared.waiting.fetch_add(text.len(), Ordering::Relaxed);
         let _ = self.files.send(Job::Line(key, class, text));
+    }
+
+    /// What was given for this file is written before whatever is given next.
+    pub fn flush(&self, key: Key) {
+        let _ = self.files.send(Job::Flush(key));
     }
 
     /// No more lines come for this file.
@@ -228,95 +235,6 @@ impl Shared {
 
 fn count_lines(text: &str) -> u64 {
     text.bytes().filter(|byte| *byte == b'\n').count() as u64
-}
-
-/// A file and the length that it has in whole lines.
-struct Open {
-    path: PathBuf,
-    file: Option<File>,
-}
-
-fn write_files(jobs: &Receiver<Job>, shared: &Shared) {
-    let mut files: HashMap<Key, Open> = HashMap::new();
-    while let Ok(job) = jobs.recv() {
-        match job {
-            Job::Open(key, path) => {
-                files.insert(key, open(path, shared));
-            }
-            Job::Line(key, class, text) => {
-                shared.waiting.fetch_sub(text.len(), Ordering::Relaxed);
-                if let Some(open) = files.get_mut(&key) {
-                    append(open, class, &text, shared);
-                }
-            }
-            Job::Close(key) => {
-                files.remove(&key);
-            }
-            Job::Finish => return,
-            Job::Terminal(_) => {}
-        }
-    }
-}
-
-fn open(path: PathBuf, shared: &Shared) -> Open {
-    match create(&path) {
-        Ok((path, file)) => Open {
-            path,
-            file: Some(file),
-        },
-        Err(error) => {
-            shared.trouble(format!("cannot write {}: {error}", path.display()));
-            Open { path, file: None }
-        }
-    }
-}
-
-/// Creates the file; where another memtrace has taken the name, one with a number behind it.
-fn create(path: &Path) -> io::Result<(PathBuf, File)> {
-    let mut candidate = path.to_owned();
-    for number in 2..100 {
-        let opened = OpenOptions::new()
-            .append(true)
-            .create_new(true)
-            .mode(0o640)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
-            .open(&candidate);
-        match opened {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-                let ending = path.extension().unwrap_or_default().to_string_lossy();
-                candidate = path.with_file_name(format!("{stem}_{number}.{ending}"));
-            }
-            Err(error) => return Err(error),
-            Ok(file) => return Ok((candidate, file)),
-        }
-    }
-    Err(io::ErrorKind::AlreadyExists.into())
-}
-
-/// Appends whole lines, one write a line in the log, or nothing of a line.
-fn append(open: &mut Open, class: Class, text: &str, shared: &Shared) {
-    let Some(file) = &mut open.file else {
-        shared.lose(class.kind(), count_lines(text));
-        return;
-    };
-    for line in text.split_inclusive('\n') {
-        if let Err(error) = whole(file, line.as_bytes()) {
-            shared.lose(class.kind(), 1);
-            shared.trouble(format!("cannot write {}: {error}", open.path.display()));
-        }
-    }
-}
-
-fn whole(file: &mut File, line: &[u8]) -> io::Result<()> {
-    let written = file.write(line)?;
-    if written == line.len() {
-        return Ok(());
-    }
-    // The disk took a part of the line only: take that back, so that the log ends in a whole one.
-    let length = file.metadata()?.len();
-    file.set_len(length.saturating_sub(written as u64))?;
-    Err(io::ErrorKind::StorageFull.into())
 }
 
 fn show(terminal: Terminal, jobs: &Receiver<Job>, shared: &Shared) {
