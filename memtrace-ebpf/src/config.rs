@@ -21,8 +21,6 @@ globals! {
     FOLLOW: u32;
     /// Not zero: every exec is held in the table until user space has looked at it.
     WATCH_EXEC: u32;
-    /// Bytes that are written to a ring from one waking of the reader to the next; a power of two.
-    WAKE_BYTES: u64;
 
     /// Possible cpus.
     CPUS: u32;

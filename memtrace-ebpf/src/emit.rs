@@ -6,34 +6,26 @@ use aya_ebpf::{
 };
 use memtrace_ebpf::wire::{Header, lost};
 
-use crate::{config::WAKE_BYTES, maps::LOST};
+use crate::maps::LOST;
 
-const BPF_RB_NO_WAKEUP: u64 = 1;
 const BPF_RB_FORCE_WAKEUP: u64 = 2;
-const BPF_RB_PROD_POS: u64 = 3;
-/// A few records: more than one producer may move the position between two looks at it.
-const WINDOW: u64 = 512;
 
 /// When the reader is to be woken.
 #[derive(Clone, Copy)]
 pub(crate) enum Wake {
     /// At once.
     Now,
-    /// Whenever so much has been written; a timer of the reader's fetches the rest.
-    WhenFull,
+    /// If it had read all that was there before, as the kernel itself finds out
+    /// (`bpf_ringbuf_commit`, kernel/bpf/ringbuf.c): one that has fallen behind is awake.
+    IfCaughtUp,
 }
 
 impl Wake {
     #[inline(always)]
-    pub(crate) fn flags(self, ring: &RingBuf) -> u64 {
+    pub(crate) fn flags(self) -> u64 {
         match self {
             Self::Now => BPF_RB_FORCE_WAKEUP,
-            // By the writer's position, not by what waits: a reader that has fallen behind is awake,
-            // and to wake it for each record costs more than the record.
-            Self::WhenFull if ring.query(BPF_RB_PROD_POS) & (WAKE_BYTES.load() - 1) < WINDOW => {
-                BPF_RB_FORCE_WAKEUP
-            }
-            Self::WhenFull => BPF_RB_NO_WAKEUP,
+            Self::IfCaughtUp => 0,
         }
     }
 }

@@ -43,7 +43,7 @@ fn mark_victim(ctx: RawTracePointContext) -> i32 {
         record.lost_rss = unsafe { (*traced).lost_rss };
     }
     record.levels = groups(victim.memcg(), &mut record.groups);
-    entry.submit(Wake::Now.flags(&LIFE_RING));
+    entry.submit(Wake::Now.flags());
     0
 }
 
@@ -138,7 +138,7 @@ fn signal_generate(ctx: RawTracePointContext) -> i32 {
     record.result = ctx.arg(4);
     record.zero = 0;
     read::exact(target.mm(), &mut record.pages);
-    entry.submit(Wake::Now.flags(&LIFE_RING));
+    entry.submit(Wake::Now.flags());
     0
 }
 

@@ -44,7 +44,7 @@ fn process_fork(ctx: RawTracePointContext) -> i32 {
     record.uid = child.uid();
     record.comm = child.comm();
     read::exact(mm, &mut record.pages);
-    entry.submit(Wake::WhenFull.flags(&LIFE_RING));
+    entry.submit(Wake::IfCaughtUp.flags());
     0
 }
 
@@ -100,7 +100,7 @@ fn process_exec(ctx: RawTracePointContext) -> i32 {
     let filename = read::at(ctx.arg::<u64>(2), BPRM_FILENAME.load());
     record.filename_len = read::text(filename, record.filename.as_mut_ptr(), FILENAME) as i32;
     arguments(mm, record);
-    entry.submit(Wake::Now.flags(&LIFE_RING));
+    entry.submit(Wake::Now.flags());
     0
 }
 
@@ -144,7 +144,7 @@ fn task_rename(ctx: RawTracePointContext) -> i32 {
     record.uid = task.uid();
     record.comm = [0; 16];
     read::text(ctx.arg(1), record.comm.as_mut_ptr(), 16);
-    entry.submit(Wake::Now.flags(&LIFE_RING));
+    entry.submit(Wake::Now.flags());
     0
 }
 
@@ -185,7 +185,7 @@ fn process_exit(ctx: RawTracePointContext) -> i32 {
     let mm = task.mm();
     record.has_pages = u32::from(mm != 0);
     read::exact(mm, &mut record.pages);
-    entry.submit(Wake::Now.flags(&LIFE_RING));
+    entry.submit(Wake::Now.flags());
     let _ = TGID_TO_TRACED.remove(tgid);
     0
 }

@@ -69,7 +69,7 @@ fn loaded(_ctx: ProbeContext) -> u32 {
     let record = unsafe { &mut *entry.as_mut_ptr() };
     record.tgid = tgid;
     record.zero = 0;
-    entry.submit(Wake::Now.flags(&LIFE_RING));
+    entry.submit(Wake::Now.flags());
     0
 }
 
@@ -109,7 +109,7 @@ fn send(ctx: &ProbeContext, kind: u32, texts: Option<(u64, u64)>) -> u32 {
         size: size as u32,
         ..record.header
     };
-    let flags = Wake::WhenFull.flags(&MARK_RING);
+    let flags = Wake::IfCaughtUp.flags();
     if output(record, size, flags) != 0 {
         count_lost(lost::MARK);
         unsafe { (*traced).lost_marks += 1 };

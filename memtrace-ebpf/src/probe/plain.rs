@@ -82,7 +82,7 @@ fn plain_rss(ctx: TracePointContext) -> u32 {
     record.tgid = tgid;
     record.actor = current().0;
     record.pages = Pages::default();
-    entry.submit(Wake::WhenFull.flags(&RSS_RING));
+    entry.submit(Wake::IfCaughtUp.flags());
     0
 }
 
@@ -106,7 +106,7 @@ fn plain_fork(ctx: TracePointContext) -> u32 {
     record.uid = bpf_get_current_uid_gid() as u32;
     record.comm = bpf_get_current_comm().unwrap_or([0; 16]);
     record.pages = Pages::default();
-    entry.submit(Wake::WhenFull.flags(&LIFE_RING));
+    entry.submit(Wake::IfCaughtUp.flags());
     0
 }
 
@@ -128,7 +128,7 @@ fn plain_exec(_ctx: TracePointContext) -> u32 {
     record.comm = bpf_get_current_comm().unwrap_or([0; 16]);
     record.pages = Pages::default();
     record.filename[0] = 0;
-    entry.submit(Wake::Now.flags(&LIFE_RING));
+    entry.submit(Wake::Now.flags());
     0
 }
 
@@ -150,7 +150,7 @@ fn plain_exit(_ctx: TracePointContext) -> u32 {
         record.has_pages = 0;
         record.traced = 0;
         record.pages = Pages::default();
-        entry.submit(Wake::Now.flags(&LIFE_RING));
+        entry.submit(Wake::Now.flags());
     }
     let _ = TGID_TO_TRACED.remove(tgid);
     0
@@ -182,7 +182,7 @@ fn plain_signal(ctx: TracePointContext) -> u32 {
     record.result = field(&ctx, PLAIN_SIGNAL_RESULT.load());
     record.zero = 0;
     record.pages = Pages::default();
-    entry.submit(Wake::Now.flags(&LIFE_RING));
+    entry.submit(Wake::Now.flags());
     0
 }
 
@@ -211,6 +211,6 @@ fn plain_mark(ctx: TracePointContext) -> u32 {
     record.trigger_comm = bpf_get_current_comm().unwrap_or([0; 16]);
     record.trigger_uid = bpf_get_current_uid_gid() as u32;
     record.reclaim = reclaim::NONE;
-    entry.submit(Wake::Now.flags(&LIFE_RING));
+    entry.submit(Wake::Now.flags());
     0
 }

@@ -127,5 +127,5 @@ fn tell(mm: u64, tgid: u32, traced: &mut Traced) {
     record.tgid = tgid;
     record.actor = (aya_ebpf::helpers::bpf_get_current_pid_tgid() >> 32) as u32;
     read::exact(mm, &mut record.pages);
-    entry.submit(Wake::WhenFull.flags(&RSS_RING));
+    entry.submit(Wake::IfCaughtUp.flags());
 }

@@ -6,7 +6,7 @@
 
 use std::{
     io,
-    os::fd::{AsFd as _, OwnedFd},
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -29,15 +29,17 @@ const BUDGET: usize = 1 << 20;
 /// Bytes that may wait to be decoded. Beyond that the rings are left to fill, and the kernel side
 /// counts what they have no room for.
 const MOST: usize = 64 << 20;
-/// Rings that do not ask to be read are read this often.
-const PERIOD: Duration = Duration::from_millis(50);
-/// The same while nobody is traced.
+/// Rings ask to be read. This is for one that was read up to a record which was still being
+/// written: who wrote it found a reader that had not caught up.
 const IDLE: Duration = Duration::from_secs(1);
 /// Between two passes.
 const BREATH: Duration = Duration::from_millis(1);
-/// After something has come, more is to come, and kills wait for what does.
-const QUICK: Duration = Duration::from_millis(4);
-const QUICK_PASSES: u32 = 10;
+/// Between two passes while records come: each waking costs the one who is traced.
+const GATHER: Duration = Duration::from_millis(4);
+/// Passes after one that brought something, for what is younger than a pass vouches for.
+const PASSES_AFTER: u32 = 3;
+/// The same after a life's record: a kill waits for what others saw of it.
+const PASSES_AFTER_LIFE: u32 = 10;
 
 /// What one pass over the rings brought.
 #[derive(Debug, Default)]
@@ -66,7 +68,6 @@ impl Batch {
 struct Shared {
     waiting: AtomicUsize,
     stop: AtomicBool,
-    alert: AtomicBool,
 }
 
 /// The thread's address.
@@ -120,11 +121,6 @@ impl Drain {
         Some(batch)
     }
 
-    /// Somebody is traced, or nobody: then the rings that do not ask are seldom read.
-    pub fn be_alert(&self, alert: bool) {
-        self.shared.alert.store(alert, Ordering::Relaxed);
-    }
-
     /// Has the thread read the rings a last time, and waits for it to end.
     pub fn stop(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
@@ -155,39 +151,38 @@ struct Work {
 impl Work {
     fn until_stopped(mut self) {
         super::memory::go_first();
-        let mut quick = 0;
+        let mut passes_left: u32 = 0;
         loop {
             let stopping = self.shared.stop.load(Ordering::Relaxed);
+            let life_before = self.last[0];
             let (batch, more) = self.pass();
             let came = !batch.bytes.is_empty();
-            let telling = came || quick > 0;
+            let telling = came || passes_left > 0;
             // Nobody listens any more: then there is nothing left to do.
             let heard = !telling || self.sender.send(batch).is_ok();
             if !heard || (stopping && !more) {
                 return;
             }
-            quick = if came {
-                QUICK_PASSES
+            passes_left = if self.last[0] != life_before {
+                PASSES_AFTER_LIFE
+            } else if came {
+                passes_left.max(PASSES_AFTER) - 1
             } else {
-                quick.saturating_sub(1)
+                passes_left.saturating_sub(1)
             };
             if !more {
                 // Whoever goes before others lets them go on, too: above all a probe that was
                 // interrupted while it wrote, whose ring asks to be read all the time.
                 thread::sleep(BREATH);
-                self.sleep(self.patience(quick));
+                if passes_left > 0 {
+                    self.gather();
+                } else {
+                    self.sleep();
+                }
             }
             while self.shared.waiting.load(Ordering::Relaxed) > MOST && !stopping {
                 thread::sleep(Duration::from_millis(1));
             }
-        }
-    }
-
-    fn patience(&self, quick: u32) -> Duration {
-        match (quick, self.shared.alert.load(Ordering::Relaxed)) {
-            (0, false) => IDLE,
-            (0, true) => PERIOD,
-            _ => QUICK,
         }
     }
 
@@ -212,15 +207,26 @@ impl Work {
         (batch, more)
     }
 
-    /// Until a ring asks to be read, or for so long.
-    fn sleep(&self, most: Duration) {
+    /// Until any ring asks to be read.
+    fn sleep(&self) {
         let Rings { rss, life, mark } = &self.rings;
-        let mut fds = [rss.as_fd(), life.as_fd(), mark.as_fd(), self.wake.as_fd()]
-            .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
-        let most = Timespec::try_from(most).ok();
-        // An interrupted sleep is a short one.
-        let _ = poll(&mut fds, most.as_ref());
+        wait_for(
+            [rss.as_fd(), life.as_fd(), mark.as_fd(), self.wake.as_fd()],
+            IDLE,
+        );
     }
+
+    /// A moment, in which checkpoints and RSS steps may come together; a life is not kept waiting.
+    fn gather(&self) {
+        wait_for([self.rings.life.as_fd(), self.wake.as_fd()], GATHER);
+    }
+}
+
+fn wait_for<const N: usize>(readable: [BorrowedFd<'_>; N], most: Duration) {
+    let mut fds = readable.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+    let most = Timespec::try_from(most).ok();
+    // An interrupted sleep is a short one.
+    let _ = poll(&mut fds, most.as_ref());
 }
 
 /// Takes records up to the budget and notes the time of the last one; true if there may be more.

@@ -490,7 +490,6 @@ fn load_object(
         ("TYPED", u32::from(facts.cookies && is_typed(ground))),
     ];
     let page_shift = facts.page_bytes.trailing_zeros();
-    let wake_bytes = u64::from(settings.ring_bytes / 8);
     let mut loader: EbpfLoader<'_> = loader.0.join().expect("aya's loader does not panic");
     loader
         // No program of ours has relocations against it.
@@ -499,7 +498,6 @@ fn load_object(
         .map_max_entries("RSS_RING", settings.ring_bytes)
         .map_max_entries("MARK_RING", settings.mark_ring_bytes)
         .override_global("STEP_PAGES", &settings.step_pages, true)
-        .override_global("WAKE_BYTES", &wake_bytes, true)
         .override_global("PLAIN_PAGE_SHIFT", &page_shift, true);
     let found = match ground {
         Ground::Typed(layout) => &layout.globals[..],

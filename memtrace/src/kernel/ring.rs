@@ -50,11 +50,6 @@ impl Source {
         self.settled = self.settled.max(batch.settled);
     }
 
-    /// Somebody is traced, or nobody.
-    pub fn be_alert(&self, alert: bool) {
-        self.drain.be_alert(alert);
-    }
-
     /// Something is too young to be given out.
     pub fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()

@@ -345,7 +345,6 @@ impl Session {
         let settled = self.source.settled();
         self.track.flush(settled, &mut out);
         self.answer(settled, &mut out);
-        self.source.be_alert(self.track.traced().next().is_some());
     }
 
     /// Takes one event through the stages.

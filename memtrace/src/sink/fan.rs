@@ -41,7 +41,8 @@ struct Book {
 pub struct Fan {
     wanted: Wanted,
     writer: Writer,
-    books: HashMap<LifeId, Book>,
+    /// Boxed: half of a hash map is empty, and a book is large.
+    books: HashMap<LifeId, Box<Book>>,
     several: bool,
     rows: Vec<Row>,
     /// The verdicts so far, for the last screen; the most recent ones if there were many.
@@ -117,13 +118,13 @@ impl Fan {
         );
         self.books.insert(
             life,
-            Book {
+            Box::new(Book {
                 story,
                 log,
                 recording,
                 log_name,
                 reported: false,
-            },
+            }),
         );
     }
 

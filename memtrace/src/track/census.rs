@@ -133,7 +133,7 @@ impl Track {
             };
             life.tell(at, What::Lost(lost), out);
             life.tell(at, What::Exit(Exit::default()), out);
-            self.close(life, out);
+            self.close(*life, out);
         }
         self.people.remove(pid);
     }

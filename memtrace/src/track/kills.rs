@@ -340,6 +340,7 @@ impl Track {
     fn life(&mut self, (pid, started): (Tgid, BootNanos)) -> Option<&mut Life> {
         self.lives
             .get_mut(&pid)
+            .map(Box::as_mut)
             .filter(|life| life.started == started)
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Output, samples::Samples};
 use crate::{
-    entry::{Entry, Memory, Program, What},
+    entry::{Begin, Entry, Memory, Program, What},
     units::{BootNanos, Bytes, Tgid},
 };
 
@@ -25,19 +25,19 @@ pub(super) struct Life {
     pub(super) begun: BootNanos,
     /// A process whose program is about to change begins with its first own entry, so that one
     /// which execs at once has a log of the right name.
-    begin: Option<Entry>,
+    begin: Option<(BootNanos, Box<Begin>)>,
     /// Entries that wait for a kill to be told before them.
     waiting: Vec<Entry>,
     waits: bool,
     /// A new name that may be no more than the first half of an exec.
-    rename: Option<Entry>,
+    rename: Option<(BootNanos, String)>,
     samples: Samples,
     memory: Option<Memory>,
 }
 
 impl Life {
     /// A life whose first entry is `begin`, which [`Life::show`] gives out.
-    pub(super) fn new(id: LifeId, begin: crate::entry::Begin, at: BootNanos) -> Self {
+    pub(super) fn new(id: LifeId, begin: Begin, at: BootNanos) -> Self {
         Self {
             id,
             pid: begin.pid,
@@ -45,10 +45,7 @@ impl Life {
             last_checkpoint: None,
             lost_at_kill: (0, 0),
             begun: at,
-            begin: Some(Entry {
-                at,
-                what: What::Begin(Box::new(begin)),
-            }),
+            begin: Some((at, Box::new(begin))),
             waiting: Vec::new(),
             waits: false,
             rename: None,
@@ -79,8 +76,9 @@ impl Life {
     }
 
     fn tell_rename(&mut self, out: &mut Vec<Output>) {
-        if let Some(rename) = self.rename.take() {
-            self.give(rename, out);
+        if let Some((at, comm)) = self.rename.take() {
+            let what = What::Rename { comm };
+            self.give(Entry { at, what }, out);
         }
     }
 
@@ -97,16 +95,14 @@ impl Life {
     /// unless that is the exec, which says more.
     pub(super) fn rename(&mut self, at: BootNanos, comm: String, out: &mut Vec<Output>) {
         self.tell_rename(out);
-        self.rename = Some(Entry {
-            at,
-            what: What::Rename { comm },
-        });
+        self.rename = Some((at, comm));
     }
 
     /// Gives the beginning out if that has not been done.
     pub(super) fn show(&mut self, out: &mut Vec<Output>) {
-        if let Some(begin) = self.begin.take() {
-            out.push(Output::Entry(self.id, begin));
+        if let Some((at, begin)) = self.begin.take() {
+            let what = What::Begin(begin);
+            out.push(Output::Entry(self.id, Entry { at, what }));
         }
     }
 
@@ -121,15 +117,12 @@ impl Life {
         self.rename = None;
         self.sample(at, memory);
         match &mut self.begin {
-            Some(Entry {
-                what: What::Begin(begin),
-                ..
-            }) => {
+            Some((_, begin)) => {
                 begin.program = program;
                 begin.memory = Some(memory);
                 self.show(out);
             }
-            _ => self.tell(at, What::Exec { program }, out),
+            None => self.tell(at, What::Exec { program }, out),
         }
     }
 

@@ -70,7 +70,8 @@ pub struct Rules {
 pub struct Track {
     rules: Rules,
     people: People,
-    lives: HashMap<Tgid, Life>,
+    /// Boxed: half of a hash map is empty.
+    lives: HashMap<Tgid, Box<Life>>,
     kills: Kills,
     next_life: u64,
 }
@@ -106,7 +107,7 @@ impl Track {
 
     /// When a process began and what memory it had, as far as that is known.
     pub fn last_known(&self, pid: Tgid) -> Option<(BootNanos, Option<Memory>)> {
-        let life = self.lives.get(&pid).and_then(Life::last_memory);
+        let life = self.lives.get(&pid).and_then(|life| life.last_memory());
         let person = self.people.get(pid)?;
         Some((person.started, life.or(person.memory)))
     }
@@ -143,7 +144,7 @@ impl Track {
         self.next_life += 1;
         let settled = self.people.get(pid).is_none_or(|person| !person.unsettled);
         let memory = begin.memory;
-        let mut life = Life::new(id, begin, at);
+        let mut life = Box::new(Life::new(id, begin, at));
         if settled {
             memory.inspect(|memory| life.sample(at, *memory));
             life.show(out);
@@ -427,7 +428,7 @@ impl Track {
             life.tell(at, What::Lost(lost), out);
         }
         life.tell(at, What::Exit(exit_entry(status, peak, memory)), out);
-        self.close(life, out);
+        self.close(*life, out);
         self.bury(pid);
     }
 

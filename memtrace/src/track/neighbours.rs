@@ -18,7 +18,7 @@ const MOST: usize = 10;
 /// Those in the cgroup that ran out, or everybody if the machine did; the largest growth first.
 pub(super) fn of(
     people: &People,
-    lives: &HashMap<Tgid, Life>,
+    lives: &HashMap<Tgid, Box<Life>>,
     group: Option<u64>,
     (pid, victim, victim_rss): (Tgid, &Actor, Bytes),
     at: BootNanos,
@@ -31,7 +31,7 @@ pub(super) fn of(
         .filter(inside)
         .map(|person| {
             let life = lives.get(&person.pid);
-            let mut neighbour = stand(person, life, at);
+            let mut neighbour = stand(person, life.map(Box::as_ref), at);
             if person.pid == pid {
                 neighbour.who = victim.clone();
                 neighbour.rss = victim_rss;

@@ -61,15 +61,15 @@ impl Person {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct People(HashMap<Tgid, Person>);
+pub(super) struct People(HashMap<Tgid, Box<Person>>);
 
 impl People {
     pub(super) fn get(&self, pid: Tgid) -> Option<&Person> {
-        self.0.get(&pid)
+        self.0.get(&pid).map(Box::as_ref)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Person> {
-        self.0.values()
+        self.0.values().map(Box::as_ref)
     }
 
     pub(super) fn remove(&mut self, pid: Tgid) {
@@ -87,7 +87,7 @@ impl People {
         person.seen = at;
         let fits = self.fits(person.pid);
         if fits {
-            self.0.insert(person.pid, person);
+            self.0.insert(person.pid, Box::new(person));
         }
         fits
     }
@@ -104,7 +104,7 @@ impl People {
         }
         let person = self.0.entry(pid).or_default();
         if (person.pid, person.started) != (pid, started) {
-            *person = Person {
+            **person = Person {
                 pid,
                 started,
                 ..Person::default()
