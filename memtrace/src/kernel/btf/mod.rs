@@ -44,6 +44,9 @@ pub mod kind {
     pub const FUNC_PROTO: u8 = 13;
 }
 
+/// Members that are looked at for one field; the largest struct of a kernel has a few hundred.
+const MOST_MEMBERS: u32 = 1 << 18;
+
 /// A parsed blob: where each type begins, and the ids of named structs, enums, typedefs and
 /// functions.
 pub struct Btf<'a> {
@@ -168,7 +171,7 @@ impl<'a> Btf<'a> {
         let mut id = self.id(kind::STRUCT, name)?;
         let mut offset = 0;
         for field in path.split('.') {
-            let (more, next) = self.member(id, field.as_bytes(), 0)?;
+            let (more, next) = self.field(id, field)?;
             offset = more.checked_add(offset)?;
             id = next;
         }
@@ -177,16 +180,24 @@ impl<'a> Btf<'a> {
 
     /// The kind of a field's type, qualifiers and typedefs followed.
     pub fn field_kind(&self, name: &str, field: &str) -> Option<u8> {
-        let (_, id) = self.member(self.id(kind::STRUCT, name)?, field.as_bytes(), 0)?;
+        let (_, id) = self.field(self.id(kind::STRUCT, name)?, field)?;
         Some(self.plain(id).ok()?.kind)
     }
 
-    fn member(&self, id: u32, wanted: &[u8], depth: u32) -> Option<(u32, u32)> {
+    /// Where a field is, and its type.
+    fn field(&self, id: u32, wanted: &str) -> Option<(u32, u32)> {
+        self.member(id, wanted.as_bytes(), 0, &mut { MOST_MEMBERS })
+    }
+
+    /// `left` bounds the members that are looked at in all: nameless structs within one another
+    /// multiply.
+    fn member(&self, id: u32, wanted: &[u8], depth: u32, left: &mut u32) -> Option<(u32, u32)> {
         let outer = self.plain(id).ok()?;
         if depth > 16 || !matches!(outer.kind, kind::STRUCT | kind::UNION) {
             return None;
         }
         for index in 0..outer.vlen {
+            *left = left.checked_sub(1)?;
             let at = outer.at + 12 + 12 * index;
             let name = self.string(word(self.types, at).ok()?).ok()?;
             let inner = word(self.types, at + 4).ok()?;
@@ -197,7 +208,7 @@ impl<'a> Btf<'a> {
                 bits
             } / 8;
             if name.is_empty() {
-                if let Some((more, found)) = self.member(inner, wanted, depth + 1) {
+                if let Some((more, found)) = self.member(inner, wanted, depth + 1, left) {
                     return Some((offset.checked_add(more)?, found));
                 }
             } else if name == wanted {

@@ -151,6 +151,17 @@ fn types_that_go_in_circles_end() {
 }
 
 #[test]
+fn nameless_structs_within_one_another_do_not_multiply_for_ever() {
+    let mut blob = Blob::new();
+    // A struct of which every member is again the struct itself: 1,000 to the 16th members.
+    blob.structure(kind::STRUCT, "outer", 4, &[("", 1, 0); 1000]);
+    let blob = blob.finish();
+    let btf = Btf::parse(&blob, WANTED).unwrap();
+    assert_eq!(btf.offset("outer", "a"), None);
+    assert_eq!(btf.field_kind("outer", "a"), None);
+}
+
+#[test]
 fn an_unknown_kind_is_named() {
     let mut blob = Blob::new();
     blob.raw(0, 31 << 24, 0, &[]);

@@ -1,20 +1,23 @@
 //! Finds marker functions in ELF files, and the offset at which a probe on them is cheapest.
 //!
 //! The files belong to the traced programs and are not trusted: a parse that fails is an error to
-//! be counted, and no file is read as a whole.
+//! be counted, no file is read as a whole, and what one may cost in memory and time has a bound.
 
+mod budget;
 #[cfg(test)]
 mod tests;
 
 use std::{
     fs::File,
-    io::{Read as _, Seek as _, SeekFrom},
+    io::{Read, Seek},
 };
 
 use object::{
-    Object as _, ObjectSection as _, ObjectSymbol as _, ReadCache, SectionFlags, SymbolKind, elf,
+    FileKind, Object as _, ObjectSection as _, ObjectSymbol as _, ReadCache, ReadRef, SectionFlags,
+    SymbolKind, elf,
 };
 
+use self::budget::Budget;
 use super::load::MarkerProgram;
 
 /// Symbol of the C interface.
@@ -25,6 +28,10 @@ pub const PYTHON: &str = "PyOS_mystricmp";
 pub const LOADED: &str = "_dl_debug_state";
 /// Larger files are not searched.
 const LARGEST: u64 = 4 << 30;
+/// Sections with code that are looked at; a linked file has a handful.
+const MOST_SECTIONS: usize = 1 << 16;
+/// Symbols of wanted names that are looked at; each name is found once, where all is well.
+const MOST_SYMBOLS: usize = 1 << 10;
 
 /// A function that a probe can be put on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +54,9 @@ pub enum SymbolError {
     /// It is larger than anything that a program runs from.
     #[error("larger than 4 GiB")]
     TooLarge,
+    /// It says of itself that it has more sections or symbols than can be looked through.
+    #[error("more sections or symbols than any program has")]
+    TooMuch,
 }
 
 /// Which program a symbol is probed with.
@@ -61,46 +71,63 @@ pub fn program_for(symbol: &str) -> MarkerProgram {
 
 /// Looks for functions of these names.
 pub fn find(file: &File, wanted: &[&str]) -> Result<Vec<Found>, SymbolError> {
-    let length = file.metadata()?.len();
-    if length > LARGEST {
+    if file.metadata()?.len() > LARGEST {
         return Err(SymbolError::TooLarge);
     }
-    let cache = ReadCache::new(file);
-    if object::FileKind::parse(&cache).is_err() {
+    find_in(file, wanted)
+}
+
+/// Looks for functions of these names in whatever holds the bytes of a file.
+pub fn find_in(input: impl Read + Seek, wanted: &[&str]) -> Result<Vec<Found>, SymbolError> {
+    let (cache, budget) = (ReadCache::new(input), Budget::default());
+    let file = budget.on(&cache);
+    let Ok(FileKind::Elf32 | FileKind::Elf64) = FileKind::parse(file) else {
         return Ok(Vec::new()); // mapped and executable, but no ELF: nothing to find
-    }
-    let elf = object::File::parse(&cache)?;
+    };
+    let elf = object::File::parse(file)?;
+    let code = code(&elf);
+    let candidates = elf
+        .dynamic_symbols()
+        .chain(elf.symbols())
+        .take_while(|_| !budget.is_spent())
+        .filter(|symbol| !symbol.is_undefined() && matches!(symbol.kind(), SymbolKind::Text))
+        .filter_map(|symbol| Some((symbol.name().ok()?, symbol.address())))
+        .filter(|(name, _)| wanted.contains(name))
+        .take(MOST_SYMBOLS);
     let mut found: Vec<Found> = Vec::new();
-    for symbol in elf.dynamic_symbols().chain(elf.symbols()) {
-        let Ok(name) = symbol.name() else { continue };
-        if symbol.is_undefined()
-            || !matches!(symbol.kind(), SymbolKind::Text)
-            || !wanted.contains(&name)
-            || found.iter().any(|found| found.symbol == name)
-        {
+    for (name, address) in candidates {
+        if found.iter().any(|found| found.symbol == name) {
             continue;
         }
-        if let Some(offset) = file_offset(&elf, symbol.address()) {
-            let offset = offset + landing(file, offset);
+        if let Some(offset) = code.iter().find_map(|code| code.offset(address)) {
             found.push(Found {
                 symbol: name.to_owned(),
-                offset,
+                offset: offset + landing(file, offset),
             });
         }
+    }
+    if found.is_empty() && budget.is_spent() {
+        return Err(SymbolError::TooMuch);
     }
     Ok(found)
 }
 
 /// The names of functions that look most like `wanted`, for an error message.
 pub fn nearest(file: &File, wanted: &str) -> Vec<String> {
-    let cache = ReadCache::new(file);
-    let Ok(elf) = object::File::parse(&cache) else {
+    nearest_in(file, wanted)
+}
+
+/// Likewise, in whatever holds the bytes of a file.
+pub fn nearest_in(input: impl Read + Seek, wanted: &str) -> Vec<String> {
+    let (cache, budget) = (ReadCache::new(input), Budget::default());
+    let Ok(elf) = object::File::parse(budget.on(&cache)) else {
         return Vec::new();
     };
     let most = wanted.len() / 2 + 1;
     let mut names: Vec<(usize, String)> = elf
         .dynamic_symbols()
         .chain(elf.symbols())
+        .take_while(|_| !budget.is_spent())
         .filter(|symbol| symbol.kind() == SymbolKind::Text && !symbol.is_undefined())
         .filter_map(|symbol| symbol.name().ok())
         // The distance is at least the difference of the lengths; most names fall out here.
@@ -131,32 +158,47 @@ fn distance(left: &str, right: &str) -> usize {
     row[right.len()]
 }
 
-/// The kernel places probes by offset in the file, symbols speak of addresses.
-fn file_offset<'a>(elf: &object::File<'a, &'a ReadCache<&'a File>>, address: u64) -> Option<u64> {
-    let section = elf.sections().find(|section| {
-        let executable = matches!(
-            section.flags(),
-            SectionFlags::Elf { sh_flags } if sh_flags & u64::from(elf::SHF_EXECINSTR) != 0
-        );
-        executable
-            && address
-                .checked_sub(section.address())
-                .is_some_and(|off| off < section.size())
-    })?;
-    let (start, _) = section.file_range()?;
-    start.checked_add(address - section.address())
+/// A section with code: where it is in memory and in the file.
+struct Code {
+    address: u64,
+    size: u64,
+    start: u64,
+}
+
+impl Code {
+    /// The kernel places probes by offset in the file, symbols speak of addresses.
+    fn offset(&self, address: u64) -> Option<u64> {
+        let within = address.checked_sub(self.address)?;
+        (within < self.size).then(|| self.start.checked_add(within))?
+    }
+}
+
+fn code<'a, R: ReadRef<'a>>(elf: &object::File<'a, R>) -> Vec<Code> {
+    elf.sections()
+        .filter(|section| {
+            matches!(
+                section.flags(),
+                SectionFlags::Elf { sh_flags } if sh_flags & u64::from(elf::SHF_EXECINSTR) != 0
+            )
+        })
+        .filter_map(|section| {
+            let (start, size) = section.file_range()?;
+            let address = section.address();
+            Some(Code {
+                address,
+                size,
+                start,
+            })
+        })
+        .take(MOST_SECTIONS)
+        .collect()
 }
 
 /// Bytes to skip so that the probe sits on a `nop`: the kernel emulates that and single-steps
 /// `endbr64`, which costs a second trap (arch/x86/kernel/uprobes.c).
-fn landing(mut file: &File, offset: u64) -> u64 {
-    let mut bytes = [0; 5];
-    let read = file
-        .seek(SeekFrom::Start(offset))
-        .and_then(|_| file.read_exact(&mut bytes));
-    if read.is_ok() && bytes == [0xf3, 0x0f, 0x1e, 0xfa, 0x90] {
-        4
-    } else {
-        0
+fn landing<'a>(file: impl ReadRef<'a>, offset: u64) -> u64 {
+    match file.read_bytes_at(offset, 5) {
+        Ok([0xf3, 0x0f, 0x1e, 0xfa, 0x90]) => 4,
+        _ => 0,
     }
 }

@@ -1,4 +1,7 @@
-use std::{fs, io::Write as _};
+use std::{
+    fs,
+    io::{Cursor, SeekFrom, Write as _},
+};
 
 use object::{
     Architecture, BinaryFormat, Endianness, SymbolFlags, SymbolScope,
@@ -129,6 +132,110 @@ fn a_file_with_any_damaged_byte_is_survived() {
         let mut damaged = sample.clone();
         damaged[at] ^= 0xff;
         let _ = find(&file(&damaged), &["plain", "cheap"]);
+    }
+}
+
+/// A file of these bytes and then of zeros, that costs nothing to make.
+struct Sparse {
+    bytes: Vec<u8>,
+    length: u64,
+    at: u64,
+    /// The longest read: what is kept of the file in one piece.
+    longest: usize,
+}
+
+impl Read for &mut Sparse {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        self.longest = self.longest.max(out.len());
+        let held = usize::try_from(self.at)
+            .ok()
+            .and_then(|at| self.bytes.get(at..));
+        let left = usize::try_from(self.length.saturating_sub(self.at)).unwrap();
+        let count = out.len().min(left);
+        for (at, byte) in out[..count].iter_mut().enumerate() {
+            *byte = held.and_then(|held| held.get(at)).copied().unwrap_or(0);
+        }
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+impl Seek for &mut Sparse {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        self.at = match to {
+            SeekFrom::Start(at) => at,
+            SeekFrom::End(_) => self.length,
+            SeekFrom::Current(by) => self.at.saturating_add_signed(by),
+        };
+        Ok(self.at)
+    }
+}
+
+#[test]
+fn a_sparse_file_that_claims_gigabytes_of_sections_is_refused_and_not_read() {
+    let mut bytes = sample();
+    // e_shnum is zero: the size of the first section says how many there are.
+    let sections = u64::from_le_bytes(bytes[40..48].try_into().unwrap());
+    let first = usize::try_from(sections).unwrap();
+    bytes[60..62].fill(0);
+    bytes[first + 32..first + 40].copy_from_slice(&(60_u64 << 20).to_le_bytes());
+    let mut sparse = Sparse {
+        bytes,
+        length: 4 << 30,
+        at: 0,
+        longest: 0,
+    };
+    let error = find_in(&mut sparse, &["plain"]).unwrap_err();
+    assert!(matches!(error, SymbolError::Elf(_)), "{error}");
+    assert!(sparse.longest < 1 << 20, "{} bytes at once", sparse.longest);
+    assert_eq!(nearest_in(&mut sparse, "plain"), [""; 0]);
+}
+
+#[test]
+fn symbols_without_end_are_given_up_and_what_was_found_before_counts() {
+    let few = elf(&[("plain", &[RET])]);
+    for count in [MOST_SYMBOLS, 8 * MOST_SYMBOLS] {
+        // The file has the wanted name once, and then again and again outside all code.
+        let found = find_in(Cursor::new(&with_strays(&few, count)), &["plain"]).unwrap();
+        assert_eq!(found.len(), 1, "{count}");
+    }
+}
+
+/// The file with its last symbol table copied to the end, and so many symbols more in it that have
+/// the last one's name and are nowhere.
+fn with_strays(elf: &[u8], count: usize) -> Vec<u8> {
+    let word = |at: usize| u64::from_le_bytes(elf[at..at + 8].try_into().unwrap());
+    let place = |at: usize| usize::try_from(word(at)).unwrap();
+    let (sections, mut out) = (place(40), elf.to_vec());
+    let number = usize::from(u16::from_le_bytes([elf[60], elf[61]]));
+    let table = (0..number)
+        .map(|n| sections + 64 * n)
+        .find(|header| elf[header + 4] == 2)
+        .expect("a file with symbols");
+    let (start, size) = (place(table + 24), place(table + 32));
+    let symbols = &elf[start..start + size];
+    let named = symbols
+        .chunks(24)
+        .find(|symbol| symbol[4] & 15 == 2 && symbol[6] != 0)
+        .expect("a function");
+    let mut stray = named.to_vec();
+    stray[8..16].fill(0x7f);
+    let moved = out.len();
+    out.extend(symbols);
+    out.extend(stray.repeat(count));
+    out[table + 24..table + 32].copy_from_slice(&(moved as u64).to_le_bytes());
+    let size = (size + 24 * count) as u64;
+    out[table + 32..table + 40].copy_from_slice(&size.to_le_bytes());
+    out
+}
+
+#[test]
+fn what_looks_like_another_systems_program_has_nothing_to_find() {
+    // The first bytes of a COFF file, a Mach-O file and a Windows program.
+    for magic in [&[0x4c, 0x01, 1, 0][..], &[0xcf, 0xfa, 0xed, 0xfe], b"MZ"] {
+        let mut bytes = magic.to_vec();
+        bytes.resize(512, 1);
+        assert_eq!(find(&file(&bytes), &["plain"]).unwrap(), []);
     }
 }
 
