@@ -68,11 +68,21 @@ pub enum Error {
 
 /// The reports of a file.
 pub fn from_file(path: &Path) -> Result<Outcome, Error> {
+    match File::open(path) {
+        Ok(file) => from_input(path, BufReader::new(file)),
+        Err(source) => Err(Error::Io {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// The reports of what is read from a file of this name.
+pub fn from_input(path: &Path, mut input: impl BufRead) -> Result<Outcome, Error> {
     let io = |source| Error::Io {
         path: path.to_owned(),
         source,
     };
-    let mut input = BufReader::new(File::open(path).map_err(io)?);
     if input
         .fill_buf()
         .map_err(io)?

@@ -17,7 +17,7 @@ use crate::{
     clock::Clock,
     entry::{Lang, NameState, Precision},
     loss::Kind,
-    phrase,
+    phrase, text,
     units::{BootNanos, Bytes, Delta},
     words::{LANGS, Word, fill, say},
 };
@@ -65,14 +65,16 @@ impl Reader {
     /// Reads a log; `file_title` names its reports where the log does not.
     pub fn new(file_title: &str) -> Self {
         Self {
-            file_title: crate::text::escape(file_title),
+            file_title: text::escape(file_title),
             done: Vec::new(),
             life: Life::default(),
         }
     }
 
-    /// The next line, without its line end.
+    /// The next line, without its line end. Anybody may have written it, and parts of it are shown
+    /// again as they stand.
     pub fn line(&mut self, line: &str) {
+        let line = &*text::tame(line);
         let title = LANGS
             .into_iter()
             .find_map(|lang| Some((lang, titled(line, lang, Word::LogTitle)?)));

@@ -195,3 +195,29 @@ fn no_damage_to_a_log_makes_the_reader_panic() {
         assert!(reader.finish().iter().all(|report| report.ends_with("=\n")));
     }
 }
+
+/// The report of a log with these lines.
+fn reports(lines: &[&str]) -> Vec<String> {
+    let mut reader = Reader::new("x");
+    for line in lines {
+        reader.line(line);
+    }
+    reader.finish()
+}
+
+#[test]
+fn what_a_log_holds_for_the_terminal_is_shown_and_not_done() {
+    let rule = "=".repeat(80);
+    let (title, wild) = ("内存监控报告 - x", "\x1b[2J\u{202e}");
+    let whole = [&rule, title, wild, &rule, &rule];
+    let (log, killed) = (
+        format!("内存监控日志 - {wild}"),
+        format!("[2025-11-20 10:30:45] [INFO] 💀 {wild}"),
+    );
+    for lines in [&whole[..], &[&log, &killed]] {
+        let reports = reports(lines);
+        assert_eq!(reports.len(), 1);
+        assert!(!reports[0].contains(['\x1b', '\u{202e}']), "{:?}", reports[0]);
+        assert!(reports[0].contains("\\x1b[2J\\u{202e}"), "{}", reports[0]);
+    }
+}

@@ -9,7 +9,7 @@
 //! direction of text are `\u{202e}`. Everything else, Chinese included, stays as it is.
 #![forbid(unsafe_code)]
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
@@ -23,6 +23,24 @@ pub fn escape(text: &str) -> String {
         push_escaped(&mut out, c);
     }
     out
+}
+
+/// A line of somebody else's file, so that it cannot fool a terminal: [`escape`]d but for `\\` and
+/// tabs, which are escapes and indentation already.
+pub fn tame(line: &str) -> Cow<'_, str> {
+    let is_wild = |c: char| c != '\t' && (c.is_control() || changes_layout(c));
+    if !line.contains(is_wild) {
+        return Cow::Borrowed(line);
+    }
+    let mut out = String::with_capacity(line.len());
+    for c in line.chars() {
+        if is_wild(c) {
+            push_escaped(&mut out, c);
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
 }
 
 /// A checkpoint's name as it stands between its brackets: [`escape`]d, and a `]` that would read

@@ -11,6 +11,12 @@ fn controls_separators_and_direction_are_escaped_and_chinese_is_not() {
 }
 
 #[test]
+fn a_tamed_line_keeps_its_escapes_and_tabs_and_nothing_wild() {
+    assert_eq!(tame("\tx\\n加载"), "\tx\\n加载");
+    assert_eq!(tame("\ta\x1b[2J\r\u{202e}\\"), "\ta\\x1b[2J\\r\\u{202e}\\");
+}
+
+#[test]
 fn only_the_bracket_that_would_end_the_name_is_escaped() {
     assert_eq!(escape_name("a]b[c]"), "a]b[c]");
     assert_eq!(escape_name("x] RSS=1.00MB (Δ"), "x\\x5d RSS=1.00MB (Δ");
