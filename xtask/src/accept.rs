@@ -169,7 +169,7 @@ fn marked_at(recording: &Path) -> Result<i128> {
 }
 
 /// The example's scenarios: number and the checkpoint before the kill.
-fn scenarios(python: &str) -> Result<BTreeMap<String, String>> {
+pub(crate) fn scenarios(python: &str) -> Result<BTreeMap<String, String>> {
     let mut example = Command::new(python);
     example
         .arg(root().join("examples/backtest.py"))

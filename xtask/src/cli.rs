@@ -52,6 +52,26 @@ pub enum Verb {
     ///
     /// Exit status: 0 everything was as it must be; 1 something was not.
     Accept(Accept),
+    /// Feed nonsense to whatever reads what memtrace does not write: rings, recordings, logs, ELF
+    /// files, BTF, tracefs
+    ///
+    /// Each target of fuzz/src/bin runs for --seconds, as many at once as there are cpus, from the
+    /// inputs in fuzz/corpus and those of earlier runs here. Prints a line for each: runs,
+    /// coverage, findings. Needs the nightly of memtrace-ebpf/toolchain.env and g++; when something
+    /// is missing, the commands that bring it are printed.
+    ///
+    /// Exit status: 0 nothing was found; 1 something was, and its reproducer is named; 4 a tool is
+    /// missing.
+    Fuzz(Fuzz),
+    /// Let one memtrace follow kills, checkpoints and short lives for long, and watch its memory
+    ///
+    /// Kills victims in a memory cgroup again and again, while others set checkpoints, rename
+    /// themselves, exec, fork and end. Prints a line a minute: memory, descriptors, threads, lives
+    /// and kills. Needs root and gcc; takes a few hundred megabytes.
+    ///
+    /// Exit status: 0 memtrace did not grow, each kill had the right verdict and nothing was lost;
+    /// 1 something was not so.
+    Soak(Soak),
     /// Rewrite the goldens and the snapshots of the command line from what the code does now
     ///
     /// Look at `git diff` afterwards: each changed line is a promise to users that changed.
@@ -151,6 +171,27 @@ pub struct Accept {
     /// Kills of each scenario, with one thread and with four
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
+}
+
+/// Options of `fuzz`.
+#[derive(Debug, Args)]
+pub struct Fuzz {
+    /// What to feed [default: every target]
+    pub targets: Vec<String>,
+    /// How long each target runs
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    pub seconds: u32,
+    /// Afterwards replace fuzz/corpus by the fewest inputs that reach as much
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// Options of `soak`.
+#[derive(Debug, Args)]
+pub struct Soak {
+    /// How long
+    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
+    pub minutes: u32,
 }
 
 /// Names of all verbs, as typed.

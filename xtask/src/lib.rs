@@ -15,6 +15,10 @@ pub mod tidy;
 
 pub mod accept;
 
+pub mod fuzz;
+
+pub mod soak;
+
 pub mod bless;
 
 mod workspace;

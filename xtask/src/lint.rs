@@ -13,6 +13,7 @@ use crate::workspace::{self, cargo, command, is_ci, output_of};
 pub fn run() -> Result<ExitCode> {
     let mut results = vec![
         ("fmt", check(&mut cargo(["fmt", "--all", "--check"]))),
+        ("fmt of fuzz", check(&mut fuzz_fmt())),
         ("clippy", check(&mut user_space_clippy())),
         ("clippy for bpf", bpf_clippy()),
         ("docs", check(&mut docs())),
@@ -55,6 +56,11 @@ fn check(command: &mut Command) -> Outcome {
         Ok(()) => Outcome::Passed,
         Err(error) => Outcome::Failed(format!("{error:#}")),
     }
+}
+
+/// Not of the workspace.
+fn fuzz_fmt() -> Command {
+    cargo(["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"])
 }
 
 fn user_space_clippy() -> Command {

@@ -13,6 +13,8 @@ fn main() -> ExitCode {
         Verb::Tidy => xtask::tidy::run(),
         Verb::Bench(options) => xtask::bench::run(&options),
         Verb::Accept(options) => xtask::accept::run(&options),
+        Verb::Fuzz(options) => xtask::fuzz::run(&options),
+        Verb::Soak(options) => xtask::soak::run(&options),
         Verb::Bless => xtask::bless::run(),
     };
     result.unwrap_or_else(|error| {

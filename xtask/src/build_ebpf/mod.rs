@@ -62,6 +62,11 @@ pub(crate) fn bpf_cargo(verb: &str, arch: Arch) -> Result<Command, String> {
     cargo_with(&toolchain, verb, arch, false).map_err(|error| format!(" {error:#}"))
 }
 
+/// The name of the nightly under which it is installed here, for `cargo +NAME`; or what is missing.
+pub(crate) fn nightly() -> Result<String, String> {
+    toolchain::nightly()
+}
+
 fn build(toolchain: &Toolchain, arch: Arch, diagnostics: bool) -> Result<()> {
     // First, so that the directories of unpacked sources are there to be remapped.
     workspace::run(&mut workspace::cargo(["fetch"]))?;

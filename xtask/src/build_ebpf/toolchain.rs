@@ -79,6 +79,15 @@ pub(super) fn find() -> Result<Toolchain, String> {
     }
 }
 
+/// The name of the nightly alone, or what brings one.
+pub(super) fn nightly() -> Result<String, String> {
+    find_nightly().map(|(name, _)| name).ok_or_else(|| {
+        let mut missing = Missing::default();
+        missing.add("a nightly compiler", &install_nightly());
+        missing.0
+    })
+}
+
 /// The commands that bring exactly the pinned versions.
 pub(super) fn install_commands() -> String {
     format!("    {}\n    {}\n", install_nightly(), install_bpf_linker())

@@ -155,15 +155,20 @@ pub(super) fn machine_paths(files: &Files) -> Vec<String> {
 
 /// Every dependency comes from crates.io or from the workspace.
 pub(super) fn registries(files: &Files) -> Vec<String> {
-    let lock = files
-        .get("Cargo.lock")
-        .map(|bytes| String::from_utf8_lossy(bytes))
-        .unwrap_or_default();
-    lock.lines()
-        .filter_map(|line| line.strip_prefix("source = "))
-        .filter(|source| !source.ends_with(REGISTRY))
-        .map(|source| format!("Cargo.lock: a dependency from {source}, not from crates.io"))
-        .collect()
+    let mut faults = Vec::new();
+    for lock in ["Cargo.lock", "fuzz/Cargo.lock"] {
+        let Some(bytes) = files.get(lock) else {
+            continue;
+        };
+        faults.extend(
+            String::from_utf8_lossy(bytes)
+                .lines()
+                .filter_map(|line| line.strip_prefix("source = "))
+                .filter(|source| !source.ends_with(REGISTRY))
+                .map(|source| format!("{lock}: a dependency from {source}, not from crates.io")),
+        );
+    }
+    faults
 }
 
 /// CONTRIBUTING.md tells of every verb.
