@@ -217,7 +217,11 @@ fn what_a_log_holds_for_the_terminal_is_shown_and_not_done() {
     for lines in [&whole[..], &[&log, &killed]] {
         let reports = reports(lines);
         assert_eq!(reports.len(), 1);
-        assert!(!reports[0].contains(['\x1b', '\u{202e}']), "{:?}", reports[0]);
+        assert!(
+            !reports[0].contains(['\x1b', '\u{202e}']),
+            "{:?}",
+            reports[0]
+        );
         assert!(reports[0].contains("\\x1b[2J\\u{202e}"), "{}", reports[0]);
     }
 }

@@ -101,6 +101,12 @@ impl Kills {
             .any(|mark| (mark.pid, mark.started) == (pid, started))
     }
 
+    /// This sender has marked this very process: its signal is part of that kill.
+    fn explains(&self, who: (Tgid, BootNanos), sender: Tid) -> bool {
+        let mut marks = self.marks.iter().chain(&self.told);
+        marks.any(|mark| (mark.pid, mark.started) == who && mark.trigger_tid == sender)
+    }
+
     /// Other victims of the OOM that killed this one.
     fn together(&self, with: &Marked) -> Vec<Actor> {
         self.marks
@@ -194,7 +200,7 @@ impl Track {
             memory,
             comm,
             kill,
-            joined: false,
+            joined: self.kills.explains((pid, started), sender_tid),
         };
         self.kills.signals.push(signal);
         if self.kills.signals.len() > REMEMBERED {

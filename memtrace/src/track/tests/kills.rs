@@ -164,6 +164,19 @@ fn who_shares_the_victims_memory_is_signalled_without_a_mark_and_told_as_its_com
 }
 
 #[test]
+fn a_victim_is_not_its_own_companion_when_its_signal_comes_after_its_mark() {
+    let mut host = Host::with_python(50);
+    host.feed(1, boxed_oom(oom(50, 9)));
+    host.feed(2, boxed_kill(sigkill(50, 9, KERNEL)));
+    host.feed(3, Kind::Exit(exit(50, 9)));
+    host.flush(40);
+    assert_eq!(
+        host.told(50)[1..],
+        ["oom by 9 exiting", "exit by signal 9", "ended"]
+    );
+}
+
+#[test]
 fn a_killer_that_is_not_the_oom_killer_is_named_with_its_way() {
     for (origin, sender, told) in [
         (Origin::Code(0), 9, "Kill by c9"),

@@ -6,10 +6,10 @@ use proptest::prelude::*;
 
 use super::host::*;
 use crate::{
-    entry::What,
+    entry::{Entry, What},
     event::{Kind, Origin},
     track::{LifeId, Output, Rules},
-    units::Tgid,
+    units::{BootNanos, Tgid},
 };
 
 #[derive(Debug, Clone)]
@@ -48,12 +48,20 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// When the process that has this pid now began: at boot, or with its last fork.
-type Starts = HashMap<u32, crate::units::BootNanos>;
+/// What the kernel knows of processes.
+#[derive(Default)]
+struct Kernel {
+    /// When the process that has this pid now began: at boot, or with its last fork.
+    starts: HashMap<u32, BootNanos>,
+    /// To whom SIGKILL was sent: a second one has no effect.
+    killed: HashSet<(u32, BootNanos)>,
+}
 
-fn play(host: &mut Host, starts: &mut Starts, at: u64, step: Step) {
+fn play(host: &mut Host, kernel: &mut Kernel, at: u64, step: Step) {
+    let Kernel { starts, killed } = kernel;
     let comm = |target: bool| if target { "python3" } else { "bash" };
-    let of = |starts: &Starts, pid: u32| starts.get(&pid).copied().unwrap_or(old(pid));
+    let of =
+        |starts: &HashMap<u32, BootNanos>, pid: u32| starts.get(&pid).copied().unwrap_or(old(pid));
     let kind = match step {
         Step::Rss(pid) => rss(pid, at),
         Step::Fork(parent, child, start) => {
@@ -88,7 +96,7 @@ fn play(host: &mut Host, starts: &mut Starts, at: u64, step: Step) {
             let origin = [Origin::Kernel, Origin::NoInfo, Origin::Code(0)][usize::from(how)];
             let mut kill = sigkill(pid, sender, origin);
             kill.started = of(starts, pid);
-            kill.effective = works;
+            kill.effective = works && killed.insert((pid, kill.started));
             boxed_kill(kill)
         }
         Step::Oom(pid, trigger) => {
@@ -113,33 +121,83 @@ fn play(host: &mut Host, starts: &mut Starts, at: u64, step: Step) {
     host.feed(at, kind);
 }
 
+/// What was told of one life so far.
+#[derive(Debug)]
+struct Told {
+    pid: Tgid,
+    /// The instant of its last entry that is not of a kill.
+    latest: BootNanos,
+    /// OOM kills, without those of somebody who was dying already.
+    kills: u32,
+    is_closed: bool,
+}
+
 fn is_sound(raw: &[Output]) -> Result<(), TestCaseError> {
-    let mut alive: HashMap<LifeId, Tgid> = HashMap::new();
+    let mut alive: HashMap<LifeId, Told> = HashMap::new();
     let mut ended: HashSet<LifeId> = HashSet::new();
-    let mut closed: HashSet<LifeId> = HashSet::new();
     for output in raw {
         match output {
             Output::Entry(life, entry) => {
                 prop_assert!(!ended.contains(life), "an entry after the end");
                 if let What::Begin(begin) = &entry.what {
-                    prop_assert!(alive.insert(*life, begin.pid).is_none(), "begun twice");
-                } else {
-                    prop_assert!(alive.contains_key(life), "not begun");
+                    let told = Told {
+                        pid: begin.pid,
+                        latest: entry.at,
+                        kills: 0,
+                        is_closed: false,
+                    };
+                    prop_assert!(alive.insert(*life, told).is_none(), "begun twice");
                 }
-                prop_assert!(!closed.contains(life), "an exit is the last entry");
-                if matches!(entry.what, What::Exit(_) | What::Detach { .. }) {
-                    closed.insert(*life);
-                }
+                let told = alive.get_mut(life);
+                let told = told.ok_or_else(|| TestCaseError::fail("not begun"))?;
+                tells(told, entry)?;
             }
             Output::Ended(life, pid) => {
-                prop_assert_eq!(alive.remove(life), Some(*pid), "ended, but not begun");
-                prop_assert!(closed.contains(life), "ended without an end");
+                let told = alive.remove(life);
+                let told = told.ok_or_else(|| TestCaseError::fail("ended, but not begun"))?;
+                prop_assert_eq!(told.pid, *pid, "ended as somebody else");
+                prop_assert!(told.is_closed, "ended without an end");
                 ended.insert(*life);
             }
             _ => {}
         }
     }
-    prop_assert!(alive.is_empty(), "still alive after everything ended");
+    prop_assert!(
+        alive.is_empty(),
+        "still alive after everything ended: {alive:?}"
+    );
+    Ok(())
+}
+
+/// One entry of a life that has begun and not ended.
+fn tells(told: &mut Told, entry: &Entry) -> Result<(), TestCaseError> {
+    prop_assert!(!told.is_closed, "an exit is the last entry");
+    // A kill is told where it makes sense, whose instant the kernel may report a moment later: after
+    // the beginning of a life that begins with it, and before the end that it caused.
+    let is_of_kill = matches!(
+        entry.what,
+        What::OomKill(_) | What::Sigkill(_) | What::Neighbours(_) | What::Lost(_)
+    );
+    if !is_of_kill {
+        prop_assert!(told.latest <= entry.at, "an entry before the one before it");
+        told.latest = entry.at;
+    }
+    match &entry.what {
+        What::Exit(_) | What::Detach { .. } => told.is_closed = true,
+        What::OomKill(kill) => told.kills += u32::from(!kill.already_exiting),
+        _ => {}
+    }
+    prop_assert!(told.kills <= 1, "one OOM kill is told twice");
+    Ok(())
+}
+
+/// Of whom the kernel need not tell any more, no life goes on.
+fn released(host: &Host, since: usize) -> Result<(), TestCaseError> {
+    for output in &host.raw[since..] {
+        if let Output::Release(pid) = output {
+            prop_assert!(!host.track.is_traced(*pid), "released and still traced");
+        }
+    }
     Ok(())
 }
 
@@ -153,11 +211,13 @@ proptest! {
     ) {
         let mut host = Host::new(Rules { follow, ..python() });
         host.found(task(50, "python3", 100));
-        let mut starts = Starts::new();
-        let mut at = 0;
+        let mut kernel = Kernel::default();
+        let (mut at, mut told) = (0, 0);
         for (step, later) in steps {
             at += later;
-            play(&mut host, &mut starts, at, step);
+            play(&mut host, &mut kernel, at, step);
+            released(&host, told)?;
+            told = host.raw.len();
             let waits = host.track.awaits_kill();
             prop_assert!(waits || host.track.kills.is_idle(), "somebody waits for nothing");
         }
