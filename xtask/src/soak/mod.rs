@@ -29,6 +29,9 @@ const EVERY: Duration = Duration::from_secs(5);
 /// How long memtrace may take until its probes sit, and until it has ended.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The example under a name of its own.
+const EXAMPLE: &str = "examples/soak-example.py";
+
 /// What the parts share.
 struct Soak {
     /// Where victims lie under names of their own, and memtrace writes.
@@ -75,7 +78,9 @@ impl Soak {
     fn prepare(victims: &Path) -> Result<Self> {
         let dir = target_dir().join("soak");
         let _ = fs::remove_dir_all(&dir); // of an earlier run
-        fs::create_dir_all(dir.join("logs"))?;
+        for below in ["logs", "examples"] {
+            fs::create_dir_all(dir.join(below))?;
+        }
         // Names that nobody else's processes have.
         let example = root().join("examples/backtest.py");
         let named = [
@@ -84,7 +89,9 @@ impl Soak {
             (victims.join("many"), "soak-many"),
             (PathBuf::from("/bin/sh"), "soak-sh"),
             (PathBuf::from("/bin/true"), "soak-true"),
-            (example, "soak-example.py"),
+            (example, EXAMPLE),
+            // The example looks for its module beside itself.
+            (root().join("python"), "python"),
         ];
         for (program, name) in named {
             symlink(program, dir.join(name))?;
