@@ -154,7 +154,7 @@ fn types_that_go_in_circles_end() {
 fn nameless_structs_within_one_another_do_not_multiply_for_ever() {
     let mut blob = Blob::new();
     // A struct of which every member is again the struct itself: 1,000 to the 16th members.
-    blob.structure(kind::STRUCT, "outer", 4, &[("", 1, 0); 1000]);
+    blob.structure(kind::STRUCT, "outer", 4, &vec![("", 1, 0); 1000]);
     let blob = blob.finish();
     let btf = Btf::parse(&blob, WANTED).unwrap();
     assert_eq!(btf.offset("outer", "a"), None);
