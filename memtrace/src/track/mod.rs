@@ -130,6 +130,8 @@ impl Track {
             Kind::Mark(mark) => self.mark(at, *mark, out),
             Kind::Sigkill(sigkill) => self.sigkill(at, *sigkill, out),
             Kind::OomMark(mark) => self.oom_mark(at, *mark, out),
+            // The kernel tells it of everybody whom it still holds since their exec.
+            Kind::Loaded { pid } if !self.is_traced(pid) => {}
             Kind::Loaded { pid } => out.push(Output::Discover(pid)),
         }
     }

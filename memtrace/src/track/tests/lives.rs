@@ -415,3 +415,18 @@ fn memory_after_an_exec_is_the_new_programs() {
     host.detach(2);
     assert_eq!(host.told(50)[2..], ["detach Some(1)", "ended"]);
 }
+
+#[test]
+fn the_libraries_of_those_who_are_not_traced_are_not_searched() {
+    let mut host = Host::with_python(50);
+    let discovered = |host: &mut Host, pid: u32| {
+        host.raw.clear();
+        host.feed(1, Kind::Loaded { pid: Tgid(pid) });
+        host.raw.contains(&Output::Discover(Tgid(pid)))
+    };
+    assert!(discovered(&mut host, 50));
+    host.feed(2, exec(70, "bash"));
+    for pid in [70, 80] {
+        assert!(!discovered(&mut host, pid), "{pid}");
+    }
+}
