@@ -72,6 +72,15 @@ impl Facts {
     }
 }
 
+impl Facts {
+    /// The programs are loaded: what they were bound to takes more than a thousand processes do.
+    pub fn forget_types(&mut self) {
+        if let Ok(layout) = &mut self.layout {
+            layout.bound_types = Vec::new();
+        }
+    }
+}
+
 fn layout(path: &Path) -> Result<Layout, NoLayout> {
     let blob = fs::read(path).map_err(|error| NoLayout::File(path.to_owned(), error))?;
     Layout::find(&blob).map_err(|error| NoLayout::Layout(path.to_owned(), error))
@@ -92,12 +101,7 @@ fn missing_capabilities() -> Vec<&'static str> {
         (38, "CAP_PERFMON"),
         (19, "CAP_SYS_PTRACE"),
     ];
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))
-        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
-        .unwrap_or(0);
+    let effective = effective_capabilities();
     let has = |bit: u32| effective >> bit & 1 == 1;
     let admin = has(21);
     WANTED
@@ -105,4 +109,14 @@ fn missing_capabilities() -> Vec<&'static str> {
         .filter(|(bit, _)| !has(*bit) && (!admin || !matches!(bit, 38 | 39)))
         .map(|(_, name)| *name)
         .collect()
+}
+
+/// Our effective capabilities, a bit each.
+pub(super) fn effective_capabilities() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
+        .unwrap_or(0)
 }

@@ -13,6 +13,7 @@ pub mod load;
 pub mod memory;
 pub mod offsets;
 pub mod procfs;
+pub mod protect;
 pub mod ring;
 pub mod spawn;
 pub mod symbols;

@@ -6,6 +6,7 @@ mod stop;
 use std::{
     collections::VecDeque,
     process::ExitStatus,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -24,12 +25,12 @@ use crate::{
     entry::{Begin, Lost, RECORDING_VERSION},
     event::{Event, Kind, Task},
     kernel::{
-        cgroup::MemoryController,
+        cgroup::{self, MemoryController},
         enrich,
         facts::Facts,
         finder::{Finder, News},
         load::{Diagnostics, LoadError, Loader, MarkerProgram, Probes, Sensor, Settings},
-        procfs,
+        procfs, protect,
         ring::Source,
     },
     loss::{self, Ledger},
@@ -98,8 +99,9 @@ struct Session {
     markers_found: Vec<u64>,
     diagnostics: Option<Diagnostics>,
     events: Vec<Event>,
-    /// The last look into the rings found nothing.
     command: Option<Command>,
+    /// Ours before we asked to be spared.
+    oom_score_adj: String,
 }
 
 /// Traces until there is nothing more to trace or somebody says stop.
@@ -126,9 +128,18 @@ impl Session {
     /// Loads and attaches everything; nothing is traced yet.
     fn start(plan: TracePlan) -> Result<Self, RunError> {
         crate::kernel::memory::keep_together();
+        let oom_score_adj = protect::score();
+        for shortfall in protect::protect() {
+            // A command that is run is waited for, and ours ends with it.
+            if plan.run.is_none() {
+                let protect::Shortfall { what, needs, error } = shortfall;
+                notice(&format!("not {what}: {error}; it needs {needs}"));
+            }
+        }
+        cgroup::remove_left_behind();
         let loader = Loader::begin().context("start a thread")?;
         let without_btf = plan.sensor == Some(Sensor::Tracepoint);
-        let facts = Facts::observe(plan.btf.as_deref(), without_btf);
+        let mut facts = Facts::observe(plan.btf.as_deref(), without_btf);
         let ground = ground(&facts)?;
         let settings = Settings {
             step_pages: (plan.step.0 / facts.page_bytes).max(1),
@@ -142,6 +153,7 @@ impl Session {
         let object = object.context("read the eBPF object")?;
         let (mut probes, rings) = Probes::load(loader, &facts, ground, settings, object.as_deref())
             .map_err(|error| refused(&facts, error))?;
+        facts.forget_types();
         let diagnostics = object.and_then(|_| probes.diagnostics());
         let (finder, news) = Finder::start(plan.markers.clone()).context("start a thread")?;
         let terminal = if plan.run.is_some() {
@@ -187,6 +199,7 @@ impl Session {
             diagnostics,
             events: Vec::new(),
             command: None,
+            oom_score_adj,
             plan,
             facts,
             controller,
@@ -206,15 +219,16 @@ impl Session {
             {
                 self.take_news(news);
             }
-            let command = Command::start(&run).map_err(|source| match source {
-                crate::command::StartError::Spawn(source) => {
-                    let command = run.command.first().cloned().unwrap_or_default();
-                    RunError::Spawn { command, source }
-                }
-                other @ crate::command::StartError::Group(_) => {
-                    RunError::Other(anyhow::Error::new(other))
-                }
-            })?;
+            let command =
+                Command::start(&run, &self.oom_score_adj).map_err(|source| match source {
+                    crate::command::StartError::Spawn(source) => {
+                        let command = run.command.first().cloned().unwrap_or_default();
+                        RunError::Spawn { command, source }
+                    }
+                    other @ crate::command::StartError::Group(_) => {
+                        RunError::Other(anyhow::Error::new(other))
+                    }
+                })?;
             self.track.want(Tgid(command.pid()));
             self.command = Some(command);
             return Ok(());
@@ -236,7 +250,7 @@ impl Session {
             let pid = task.pid.0;
             let program = procfs::program(pid, &task.comm);
             self.track
-                .found(at, task, program, self.cgroups(pid), &mut out);
+                .found(at, task, Arc::new(program), self.cgroups(pid), &mut out);
             self.answer(at, &mut out);
         }
         Ok(())
@@ -445,7 +459,7 @@ impl Session {
             version: RECORDING_VERSION,
             pid,
             started: person.started,
-            program: person.program.clone(),
+            program: Arc::clone(&person.program),
             parent,
             uid: person.uid,
             style: self.plan.style.of(limit.as_ref()),

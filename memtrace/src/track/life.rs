@@ -1,5 +1,7 @@
 //! One traced life: its identity, and entries that must wait their turn.
 
+use std::sync::Arc;
+
 use super::{Output, samples::Samples};
 use crate::{
     entry::{Begin, Entry, Memory, Program, What},
@@ -110,7 +112,7 @@ impl Life {
     pub(super) fn exec(
         &mut self,
         at: BootNanos,
-        program: Program,
+        program: Arc<Program>,
         memory: Memory,
         out: &mut Vec<Output>,
     ) {

@@ -14,7 +14,7 @@ mod samples;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use self::{kills::Kills, life::Life, people::People};
 pub use self::{life::LifeId, people::Person};
@@ -229,13 +229,10 @@ impl Track {
             return;
         }
         let parent_is = self.people.get(parent).cloned().unwrap_or_default();
-        let person = Person {
+        let mut person = Person {
             pid: child,
             started,
-            program: Program {
-                comm,
-                ..parent_is.program
-            },
+            program: parent_is.program,
             uid: Some(uid),
             parent: Some(parent),
             cgroups: if cgroups.is_empty() {
@@ -248,6 +245,7 @@ impl Track {
             unsettled: true,
             ..Person::default()
         };
+        person.rename(&comm);
         if !self.remember(at, person, out) || !self.rules.follow {
             return;
         }
@@ -293,11 +291,11 @@ impl Track {
             memory,
         } = exec;
         self.retire(at, pid, started, out);
-        let program = Program {
+        let program = Arc::new(Program {
             comm,
             exe: filename,
             args,
-        };
+        });
         if self.is_old_news(at, pid) {
             return;
         }
@@ -305,7 +303,7 @@ impl Track {
             out.push(Output::TooMany);
             return;
         };
-        person.program = program.clone();
+        person.program = Arc::clone(&program);
         person.unsettled = false;
         person.uid = Some(uid);
         person.memory = Some(memory);
@@ -339,7 +337,7 @@ impl Track {
         if person.program.comm == comm {
             return;
         }
-        person.program.comm.clone_from(&comm);
+        person.rename(&comm);
         if let Some(life) = self.lives.get_mut(&pid) {
             life.rename(at, comm, out);
         } else {

@@ -74,7 +74,8 @@ impl Host {
             args: vec![task.comm.clone(), format!("{}.py", task.pid)],
         };
         let mut out = Vec::new();
-        self.track.found(ms(0), task, program, Vec::new(), &mut out);
+        self.track
+            .found(ms(0), task, program.into(), Vec::new(), &mut out);
         self.answer(ms(0), out);
     }
 
