@@ -7,7 +7,7 @@ use memtrace::{
     units::{Bytes, MB},
 };
 
-use super::rig::{Cgroup, Life, Memtrace, TempDir, Victim, victim_program};
+use super::rig::{Cgroup, Life, Memtrace, TempDir, Victim, scaled, victim_program};
 
 /// `Rss` of `/proc/PID/smaps_rollup`: the kernel walks the page tables for it.
 fn rollup(pid: u32) -> u64 {
@@ -127,8 +127,9 @@ fn error_of(measured: &Measured, lives: &[Life]) -> u64 {
 
 #[test]
 fn rss_at_500_checkpoints_is_that_of_smaps_rollup() {
-    let error = largest_error(500);
-    println!("figure: RSS at 500 checkpoints off by at most {error} bytes");
+    let count = scaled(500);
+    let error = largest_error(count);
+    println!("figure: RSS at {count} checkpoints off by at most {error} bytes");
 }
 
 /// The highest RSS that a recording holds.

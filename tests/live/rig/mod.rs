@@ -27,12 +27,28 @@ pub(super) use self::{
 };
 
 /// How long a test waits for what has to come, on a machine with other things to do.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) fn patience() -> Duration {
+    Duration::from_secs(30) * slower()
+}
+
+/// A count that makes a test heavy, and less of it on a machine that is slow.
+pub(super) fn scaled(count: usize) -> usize {
+    count / slower() as usize
+}
+
+/// How many times slower than others this machine is: emulated ones are.
+fn slower() -> u32 {
+    static SLOWER: OnceLock<u32> = OnceLock::new();
+    *SLOWER.get_or_init(|| {
+        let told = env::var("MEMTRACE_SLOWER").unwrap_or_else(|_| "1".to_owned());
+        told.parse().expect("MEMTRACE_SLOWER is a number")
+    })
+}
 
 /// Asks again and again until there is an answer.
 #[track_caller]
 pub(super) fn wait_until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + patience();
     loop {
         if let Some(answer) = ask() {
             return answer;
@@ -56,8 +72,11 @@ pub(super) fn victim_program(name: &str) -> PathBuf {
     Path::new(&victims).join(name)
 }
 
-/// Top of the workspace.
+/// Top of the workspace, or of what a guest has of it.
 pub(super) fn root() -> PathBuf {
+    if let Some(root) = env::var_os("MEMTRACE_ROOT") {
+        return root.into();
+    }
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent()
         .expect("the tests lie in the workspace")

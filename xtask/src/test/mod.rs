@@ -1,7 +1,7 @@
 //! `test`: every test that this machine can run, and a loud word about those it cannot.
 
 pub mod python;
-mod tally;
+pub(crate) mod tally;
 pub(crate) mod victims;
 
 use std::collections::BTreeMap;
