@@ -127,7 +127,7 @@ fn copy(record: &mut Mark, name: u64, details: u64) -> u64 {
     } else {
         0
     };
-    record.name_len = if name_size > 0 { name_len as i32 } else { -1 };
+    record.name_len = if name_size >= 0 { name_len as i32 } else { -1 };
     record.details_len = -1;
     let mut used = name_len;
     if details != 0 && name_len < TEXT_ROOM as u64 {
@@ -136,13 +136,16 @@ fn copy(record: &mut Mark, name: u64, details: u64) -> u64 {
             let details_len = (details_size - 1).cast_unsigned() & 0x1ff;
             record.details_len = details_len as i32;
             used += details_len;
+        } else if details_size == 0 {
+            record.details_len = 0;
         }
     }
     used
 }
 
-/// Copies a NUL-ended string of the program; its size with NUL, or a negative error. A page that
-/// is not resident cannot be read: the probe must not fault.
+/// Copies a NUL-ended string of the program; its size with NUL, or a negative error. Before 6.16 the
+/// size of an empty one is 0 (`strncpy_from_user_nofault`). A page that is not resident cannot be
+/// read: the probe must not fault.
 #[inline(always)]
 fn user_text(from: u64, room: *mut u8) -> i64 {
     unsafe {
