@@ -57,6 +57,8 @@ struct Marked {
     pid: Tgid,
     started: BootNanos,
     trigger_tid: Tid,
+    /// When the trigger last began to reclaim.
+    reclaimed: Option<BootNanos>,
     /// Inode of the cgroup whose limit was hit.
     group: Option<u64>,
     kill: OomKill,
@@ -101,7 +103,7 @@ impl Kills {
             .any(|mark| (mark.pid, mark.started) == (pid, started))
     }
 
-    /// Other victims of the OOM that killed this one.
+    /// Other victims of the OOM that killed this one. Between two OOMs a thread reclaims again.
     fn together(&self, with: &Marked) -> Vec<Actor> {
         self.marks
             .iter()
@@ -109,6 +111,7 @@ impl Kills {
             .filter(|other| {
                 other.pid != with.pid
                     && (other.trigger_tid, other.group) == (with.trigger_tid, with.group)
+                    && other.reclaimed == with.reclaimed
                     && other.at.0.abs_diff(with.at.0) < CLUSTER_NS
             })
             .map(|other| other.kill.victim.clone())
@@ -163,7 +166,10 @@ impl Track {
             Some(sigkill.sender_uid),
         );
         let how = match origin {
-            Origin::NoInfo => SigkillKind::CgroupKill,
+            // Of those without a sender in their siginfo only this one is for one thread; kill(2) has
+            // no siginfo either since 7.3.
+            Origin::NoInfo | Origin::Code(0) if !sigkill.group => SigkillKind::CgroupKill,
+            Origin::NoInfo => SigkillKind::Kill,
             Origin::Code(-6) => SigkillKind::Tkill, // SI_TKILL
             Origin::Code(1..) => SigkillKind::Kernel,
             // SI_USER, and what else a program may write into a siginfo.
@@ -280,6 +286,7 @@ impl Track {
             pid: mark.pid,
             started: mark.started,
             trigger_tid: mark.trigger_tid,
+            reclaimed: mark.reclaim.map(|reclaim| reclaim.at),
             group,
             kill,
             neighbours: None,

@@ -165,17 +165,22 @@ fn who_shares_the_victims_memory_is_signalled_without_a_mark_and_told_as_its_com
 
 #[test]
 fn a_killer_that_is_not_the_oom_killer_is_named_with_its_way() {
-    for (origin, sender, told) in [
-        (Origin::Code(0), 9, "Kill by c9"),
-        (Origin::Code(-1), 9, "Kill by c9"),
-        (Origin::Code(-6), 9, "Tkill by c9"),
-        (Origin::Code(128), 9, "Kernel by c9"),
-        (Origin::NoInfo, 9, "CgroupKill by c9"),
-        (KERNEL, 50, "CpuLimit by c50"),
-        (KERNEL, 9, "PidNamespace by c9"),
+    for (origin, group, sender, told) in [
+        (Origin::Code(0), true, 9, "Kill by c9"),
+        (Origin::Code(-1), true, 9, "Kill by c9"),
+        (Origin::Code(-6), false, 9, "Tkill by c9"),
+        (Origin::Code(128), true, 9, "Kernel by c9"),
+        (Origin::NoInfo, false, 9, "CgroupKill by c9"),
+        // As kill(2) is seen since 7.3, and cgroup.kill without BTF.
+        (Origin::NoInfo, true, 9, "Kill by c9"),
+        (Origin::Code(0), false, 9, "CgroupKill by c9"),
+        (KERNEL, true, 50, "CpuLimit by c50"),
+        (KERNEL, true, 9, "PidNamespace by c9"),
     ] {
         let mut host = Host::with_python(50);
-        host.feed(1, boxed_kill(sigkill(50, sender, origin)));
+        let mut kill = sigkill(50, sender, origin);
+        kill.group = group;
+        host.feed(1, boxed_kill(kill));
         host.feed(2, Kind::Exit(exit(50, 9)));
         host.flush(40);
         assert_eq!(
