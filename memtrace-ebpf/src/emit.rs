@@ -8,7 +8,7 @@ use memtrace_ebpf::wire::{Header, lost};
 
 use crate::{config::WAKE_BYTES, maps::LOST};
 
-const BPF_RB_NO_WAKEUP: u64 = 1;
+pub(crate) const BPF_RB_NO_WAKEUP: u64 = 1;
 const BPF_RB_FORCE_WAKEUP: u64 = 2;
 const BPF_RB_PROD_POS: u64 = 3;
 /// A few records: more than one producer may move the position between two looks at it.

@@ -101,10 +101,6 @@ pub(crate) static CPU_OFFSETS: Array<u64> = Array::with_max_entries(1024, 0);
 #[map]
 pub(crate) static PER_CPU: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
-/// Where a checkpoint is put together before it is sent with its true length.
-#[map]
-pub(crate) static MARK_SCRATCH: PerCpuArray<wire::Mark> = PerCpuArray::with_max_entries(1, 0);
-
 /// Where a census record is put together.
 #[map]
 pub(crate) static TASK_SCRATCH: PerCpuArray<wire::Task> = PerCpuArray::with_max_entries(1, 0);
