@@ -33,6 +33,19 @@ pub(super) fn refused(facts: &Facts, error: LoadError) -> RunError {
     if !error.is_not_permitted() && facts.missing_capabilities.is_empty() {
         return RunError::Other(anyhow::Error::new(error));
     }
+    let may_probe = !facts
+        .missing_capabilities
+        .iter()
+        .any(|name| matches!(*name, "CAP_SYS_ADMIN" | "CAP_BPF" | "CAP_PERFMON"));
+    if let Some(bytes) = facts.locked_limit.filter(|_| may_probe) {
+        return RunError::NotPermitted(format!(
+            "not permitted: {:#}\nbefore 5.11 the kernel counts maps as locked memory, and RLIMIT_MEMLOCK \
+             is {} KiB here: raise it (ulimit -l unlimited, LimitMEMLOCK=infinity in a unit, \
+             docker run --ulimit memlock=-1), or give memtrace CAP_SYS_RESOURCE, with which it does so itself",
+            anyhow::Error::new(error),
+            bytes >> 10
+        ));
+    }
     let missing = if facts.missing_capabilities.is_empty() {
         "the kernel refuses it even so (lockdown, a container's seccomp filter, or \
          kernel.unprivileged_bpf_disabled)"
