@@ -7,7 +7,9 @@ use memtrace::{
     units::{Bytes, MB},
 };
 
-use super::rig::{Cgroup, Life, Memtrace, TempDir, Victim, scaled, victim_program};
+use super::rig::{
+    Cgroup, Life, Memtrace, TempDir, Victim, kernel_is_before, scaled, victim_program,
+};
 
 /// `Rss` of `/proc/PID/smaps_rollup`: the kernel walks the page tables for it.
 fn rollup(pid: u32) -> u64 {
@@ -158,8 +160,10 @@ fn memory_that_another_process_writes_is_charged_to_its_owner() {
     assert_eq!(remote.hear(), format!("ok {}", 32 * MB));
     let writer = remote.pid();
     assert!(remote.wait().success());
-    // The victim itself has done nothing.
-    memtrace.wait_for_life(victim.pid(), |life| highest(life) >= Bytes::from_mb(32));
+    // The victim itself has done nothing. Before 6.2 its own last faults are not in the sum when
+    // the writer stops, so that the last step may be one that is not told.
+    let least = if kernel_is_before(6, 2) { 31 } else { 32 };
+    memtrace.wait_for_life(victim.pid(), |life| highest(life) >= Bytes::from_mb(least));
     memtrace.wait_for_report(writer);
     let ended = memtrace.stop();
     assert!(highest(&ended.life(writer)) < Bytes::from_mb(16));
@@ -309,11 +313,28 @@ fn file_and_shared_memory_are_told_apart() {
     );
     let grown = |kind: fn(&memtrace::entry::Memory) -> Bytes| (kind(&full).0 - kind(&start).0) / MB;
     assert_eq!(grown(|memory| memory.anon), 20);
-    assert_eq!(grown(|memory| memory.shmem), 30);
     // A file on tmpfs counts as shared memory; anywhere else, as file.
-    let file = (full.file.0 + full.shmem.0).saturating_sub(start.file.0 + start.shmem.0) / MB;
-    assert_eq!(file, 70);
+    let (shmem, file) = if is_on_tmpfs(dir.path()) {
+        (70, 0)
+    } else {
+        (30, 40)
+    };
+    assert_eq!(grown(|memory| memory.shmem), shmem);
+    assert_eq!(grown(|memory| memory.file), file);
     assert!(freed.rss() < Bytes::from_mb(16));
+}
+
+fn is_on_tmpfs(path: &Path) -> bool {
+    let mounts = fs::read_to_string("/proc/self/mounts").expect("/proc is mounted");
+    let on = mounts
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split(' ').skip(1);
+            Some((fields.next()?, fields.next()?))
+        })
+        .filter(|(mount, _)| path.starts_with(mount))
+        .max_by_key(|(mount, _)| mount.len());
+    on.is_some_and(|(_, kind)| kind == "tmpfs")
 }
 
 fn file_step(file: &Path) -> String {

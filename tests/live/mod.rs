@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod checkpoints;
+mod guest;
 mod kills;
 mod loss;
 mod many;

@@ -45,6 +45,26 @@ fn slower() -> u32 {
     })
 }
 
+/// Stops a test that would take the whole machine with it from running on anybody's.
+#[track_caller]
+pub(super) fn needs_guest() {
+    let is_guest = env::var_os("MEMTRACE_GUEST").is_some();
+    assert!(
+        is_guest,
+        "this test is for a virtual machine: cargo xtask vm"
+    );
+}
+
+/// Is the kernel older than this?
+pub(super) fn kernel_is_before(major: u32, minor: u32) -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc is mounted");
+    let mut numbers = release
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|number| number.parse::<u32>().unwrap_or(0));
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    version < (major, minor)
+}
+
 /// Asks again and again until there is an answer.
 #[track_caller]
 pub(super) fn wait_until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {

@@ -70,7 +70,10 @@ fn build_tests() -> Result<PathBuf> {
         .args(["--test", "all", "--target", TARGET])
         .args(["--message-format", "json-render-diagnostics"]);
     eprintln!("$ {}", workspace::line(&build));
-    let output = build.stderr(Stdio::inherit()).output().context("start cargo")?;
+    let output = build
+        .stderr(Stdio::inherit())
+        .output()
+        .context("start cargo")?;
     if !output.status.success() {
         bail!("the tests crate cannot be built for {TARGET}");
     }
@@ -82,7 +85,13 @@ fn build_tests() -> Result<PathBuf> {
         .context("cargo names no test binary")?;
     let stripped = target_dir().join("vm/tests");
     let mut strip = workspace::command("strip");
-    workspace::run(strip.arg("--strip-debug").arg("-o").arg(&stripped).arg(built))?;
+    workspace::run(
+        strip
+            .arg("--strip-debug")
+            .arg("-o")
+            .arg(&stripped)
+            .arg(built),
+    )?;
     Ok(stripped)
 }
 
@@ -174,7 +183,16 @@ pub(super) fn archive(programs: &Programs, names: &[String]) -> Result<Vec<u8>> 
     for dir in ["bin", "sbin", "lib", "lib64"] {
         tree.link(dir, Path::new("usr").join(dir));
     }
-    for dir in ["dev", "proc", "sys", "tmp", "root", "run", "usr/sbin", "usr/lib64"] {
+    for dir in [
+        "dev",
+        "proc",
+        "sys",
+        "tmp",
+        "root",
+        "run",
+        "usr/sbin",
+        "usr/lib64",
+    ] {
         tree.dir(dir);
     }
     tree.files(&userland()?, &place)?;
@@ -203,12 +221,12 @@ pub(super) fn archive(programs: &Programs, names: &[String]) -> Result<Vec<u8>> 
     Ok(tree.archive())
 }
 
-/// What the tests are told of where they are. An emulated machine is some 25 times slower than
+/// What the tests are told of where they are. An emulated machine is several times slower than
 /// the one it runs on.
 const ENVIRONMENT: &str = "\
 export MEMTRACE_BIN=/memtrace/memtrace
 export MEMTRACE_VICTIMS=/memtrace/victims
 export MEMTRACE_ROOT=/memtrace
 export MEMTRACE_GUEST=1
-export MEMTRACE_SLOWER=10
+export MEMTRACE_SLOWER=4
 ";

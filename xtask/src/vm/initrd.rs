@@ -166,7 +166,10 @@ mod tests {
         let archive = tree.archive();
         let text = String::from_utf8_lossy(&archive);
         let places: Vec<_> = ["\0a\0", "\0a/b\0", "\0a/b/c\0", "\0a/d\0", "TRAILER!!!\0"]
-            .map(|name| text.find(name.trim_start_matches('\0')).expect("it is there"))
+            .map(|name| {
+                text.find(name.trim_start_matches('\0'))
+                    .expect("it is there")
+            })
             .to_vec();
         assert!(places.is_sorted(), "{places:?}");
         assert_eq!(archive.len() % 4, 0);

@@ -139,9 +139,15 @@ mod tests {
             let of = packages.iter().filter(|package| is_of(line, package));
             of.max_by(|a, b| by_version(a, b)).copied()
         };
-        assert_eq!(newest("6.12"), Some("linux-image-6.12.107+deb13-cloud-amd64"));
+        assert_eq!(
+            newest("6.12"),
+            Some("linux-image-6.12.107+deb13-cloud-amd64")
+        );
         assert_eq!(newest("6.1"), Some("linux-image-6.1.0-56-cloud-amd64"));
-        assert_eq!(newest("newest"), Some("linux-binary-7.2.12+deb14-cloud-amd64"));
+        assert_eq!(
+            newest("newest"),
+            Some("linux-binary-7.2.12+deb14-cloud-amd64")
+        );
         assert_eq!(newest("6.9"), None);
     }
 }

@@ -148,7 +148,9 @@ fn attempt_to_test(qemu: &Qemu, kernel: &Kernel, initrd: &Path, tests: usize) ->
     outcome.died = match ended {
         Err(error) => Some(format!("{error:#}")),
         Ok(Ended::Died(why)) => Some(why),
-        Ok(Ended::Passed) if has_verdict && ran == tests as u64 && outcome.counts.failed == 0 => None,
+        Ok(Ended::Passed) if has_verdict && ran == tests as u64 && outcome.counts.failed == 0 => {
+            None
+        }
         Ok(Ended::Failed) if has_verdict && outcome.counts.failed > 0 => None,
         Ok(ended) => Some(format!("{ended:?} after {ran} of {tests} tests")),
     };

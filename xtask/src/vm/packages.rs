@@ -305,7 +305,8 @@ mod tests {
 
     #[test]
     fn one_line_sources_become_stanzas() {
-        let own = "# deb no mine main\ndeb [signed-by=/key.gpg] u mine main more\ndeb-src u mine main\n";
+        let own =
+            "# deb no mine main\ndeb [signed-by=/key.gpg] u mine main more\ndeb-src u mine main\n";
         assert_eq!(
             lines(own, "mine", &WANTED),
             "Types: deb\nURIs: u\nSuites: oldone newone\nComponents: main more\nSigned-By: /key.gpg\n\n"
