@@ -169,11 +169,10 @@ impl Track {
             // Of those without a sender in their siginfo only this one is for one thread; kill(2) has
             // no siginfo either since 7.3.
             Origin::NoInfo | Origin::Code(0) if !sigkill.group => SigkillKind::CgroupKill,
-            Origin::NoInfo => SigkillKind::Kill,
             Origin::Code(-6) => SigkillKind::Tkill, // SI_TKILL
             Origin::Code(1..) => SigkillKind::Kernel,
             // SI_USER, and what else a program may write into a siginfo.
-            Origin::Code(_) => SigkillKind::Kill,
+            Origin::NoInfo | Origin::Code(_) => SigkillKind::Kill,
             Origin::Kernel if sigkill.sender_pid == pid => SigkillKind::CpuLimit,
             Origin::Kernel => SigkillKind::PidNamespace,
         };

@@ -37,8 +37,11 @@ fn assert_traced(memtrace: Memtrace, mut victim: Victim) -> Life {
     group.add(victim.pid());
     memtrace.wait_for_checkpoints_in("/steps");
     victim.ask("mark 之前");
+    // Without BTF its size is read a moment later.
+    memtrace.stdout().wait_for(|line| line.contains("[之前]"));
     victim.ask("anon 30");
     victim.ask("mark 之后");
+    memtrace.stdout().wait_for(|line| line.contains("[之后]"));
     victim.say("anon 100");
     let ended = memtrace.end();
     ended.assert_code(0);

@@ -77,7 +77,7 @@ fn build_tests() -> Result<PathBuf> {
     if !output.status.success() {
         bail!("the tests crate cannot be built for {TARGET}");
     }
-    let built = String::from_utf8_lossy(&output.stdout)
+    let binary = String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         .filter(|message| message["target"]["name"] == "all")
@@ -90,7 +90,7 @@ fn build_tests() -> Result<PathBuf> {
             .arg("--strip-debug")
             .arg("-o")
             .arg(&stripped)
-            .arg(built),
+            .arg(binary),
     )?;
     Ok(stripped)
 }
@@ -157,7 +157,7 @@ fn place(path: &Path) -> Option<PathBuf> {
     let is_needless = |needless: &&str| {
         text.starts_with(&format!("{needless}/")) || text.contains(&format!("/{needless}/"))
     };
-    if NEEDLESS.iter().any(|needless| is_needless(&needless)) {
+    if NEEDLESS.iter().any(is_needless) {
         return None;
     }
     let first = path.components().next();

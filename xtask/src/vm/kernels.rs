@@ -6,10 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::{
-    cache_dir,
-    packages::{Apt, own_suite},
-};
+use super::{cache_dir, packages::Apt};
 
 /// What runs when nothing is asked for: an old one each from three Debian releases; one in which
 /// processes exit with their memory still readable (6.16); and the newest.
@@ -39,16 +36,25 @@ pub(super) struct Kernel {
     pub(super) image: PathBuf,
 }
 
-/// The lists of all suites with kernels.
-pub(super) fn open() -> Result<Apt> {
-    own_suite()?;
-    Apt::open("kernels", &SUITES)
+/// All kernels of all suites.
+pub(super) struct Kernels {
+    apt: Apt,
+    packages: Vec<String>,
+}
+
+impl Kernels {
+    /// Reads the suites' lists.
+    pub(super) fn list() -> Result<Self> {
+        let apt = Apt::open("kernels", &SUITES)?;
+        let packages = apt.names("^linux-(image|binary)-[0-9].*-cloud-amd64$")?;
+        Ok(Self { apt, packages })
+    }
 }
 
 /// Finds the newest kernel of a line; downloads it unless that has been done.
-pub(super) fn fetch(apt: &Apt, line: &str) -> Result<Kernel> {
-    let names = apt.names("^linux-(image|binary)-[0-9].*-cloud-amd64$")?;
-    let newest = names
+pub(super) fn fetch(kernels: &Kernels, line: &str) -> Result<Kernel> {
+    let Kernels { apt, packages } = kernels;
+    let newest = packages
         .iter()
         .filter(|name| is_of(line, name))
         .max_by(|a, b| by_version(a, b));

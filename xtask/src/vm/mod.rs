@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use guest::Programs;
-use kernels::{Kernel, MATRIX};
+use kernels::{Kernel, Kernels, MATRIX};
 use qemu::{Ended, Qemu};
 
 use crate::cli;
@@ -39,7 +39,7 @@ pub fn run(options: &cli::Vm) -> Result<ExitCode> {
     };
     fs::create_dir_all(cache_dir()).context("create the cache")?;
     let qemu = Qemu::find()?;
-    let apt = kernels::open()?;
+    let all = Kernels::list()?;
     let programs = Programs::build()?;
     let names = programs.names(options.filter.as_deref(), &options.skip)?;
     ensure!(!names.is_empty(), "no live test has such a name");
@@ -48,7 +48,7 @@ pub fn run(options: &cli::Vm) -> Result<ExitCode> {
     let kernels: Vec<_> = lines
         .into_iter()
         .map(|line| {
-            let kernel = kernels::fetch(&apt, &line);
+            let kernel = kernels::fetch(&all, &line);
             (line, kernel)
         })
         .collect();

@@ -142,8 +142,9 @@ impl Apt {
         workspace::run(&mut install)
             .with_context(|| format!("these packages are needed: {}", packages.join(" ")))?;
         for deb in fs::read_dir(&archives).context("list packages")?.flatten() {
+            // `NAME_VERSION_ARCH.deb`; beside them lie apt's own files.
             let name = deb.file_name().to_string_lossy().into_owned();
-            if name.ends_with(".deb") && wanted(name.split('_').next().unwrap_or(&name)) {
+            if name.split_once('_').is_some_and(|(name, _)| wanted(name)) {
                 unpack(&deb.path(), into)?;
             }
         }
@@ -211,7 +212,7 @@ fn sources(suites: &[&str]) -> Result<String> {
 /// The suites that stand in the archive of one of our own: security's are in its own.
 fn suites_beside<'a>(ours: &str, own: &str, suites: &[&'a str]) -> Vec<&'a str> {
     let is_security = |suite: &str| suite.ends_with("-security");
-    if ours != own && !is_security(ours) {
+    if !ours.starts_with(own) || ours != own && !is_security(ours) {
         return Vec::new(); // own-updates and the like stand beside `own`
     }
     let beside = suites
@@ -221,68 +222,57 @@ fn suites_beside<'a>(ours: &str, own: &str, suites: &[&'a str]) -> Vec<&'a str> 
 }
 
 fn stanzas(text: &str, own: &str, suites: &[&str]) -> String {
-    let mut out = String::new();
-    for stanza in text.split("\n\n") {
-        let lines = || stanza.lines().filter(|line| !line.starts_with('#'));
-        let ours = lines().find_map(|line| line.strip_prefix("Suites:"));
-        let ours = ours.unwrap_or_default().split_whitespace();
-        let beside: Vec<_> = ours
-            .filter(|ours| ours.starts_with(own))
-            .flat_map(|ours| suites_beside(ours, own, suites))
-            .collect();
-        if beside.is_empty() {
-            continue;
-        }
-        for line in lines() {
-            if line.starts_with("Suites:") {
-                out.push_str(&format!("Suites: {}\n", beside.join(" ")));
-            } else if line.starts_with("Types:") {
-                out.push_str("Types: deb\n");
-            } else {
-                out.push_str(&format!("{line}\n"));
-            }
-        }
-        out.push('\n');
-    }
-    out
+    let changed = text
+        .split("\n\n")
+        .filter_map(|stanza| changed(stanza, own, suites));
+    changed.collect()
+}
+
+/// A stanza with the suites that stand beside its own; nothing if there are none.
+fn changed(stanza: &str, own: &str, suites: &[&str]) -> Option<String> {
+    let lines = || stanza.lines().filter(|line| !line.starts_with('#'));
+    let ours = lines().find_map(|line| line.strip_prefix("Suites:"))?;
+    let beside: Vec<_> = ours
+        .split_whitespace()
+        .flat_map(|ours| suites_beside(ours, own, suites))
+        .collect();
+    let line = |line: &str| match line.split_once(':') {
+        Some(("Suites", _)) => format!("Suites: {}\n", beside.join(" ")),
+        Some(("Types", _)) => "Types: deb\n".to_owned(),
+        _ => format!("{line}\n"),
+    };
+    let text: String = lines().map(line).collect();
+    (!beside.is_empty()).then(|| format!("{text}\n"))
 }
 
 /// One-line sources, `deb [OPTIONS] URI SUITE COMPONENTS…`, as stanzas.
 fn lines(text: &str, own: &str, suites: &[&str]) -> String {
-    let mut out = String::new();
-    for line in text.lines() {
-        let Some(rest) = line.trim().strip_prefix("deb ") else {
-            continue;
-        };
-        let (options, rest) = match rest.trim().strip_prefix('[') {
-            Some(rest) => rest.split_once(']').unwrap_or(("", rest)),
-            None => ("", rest),
-        };
-        let mut words = rest.split_whitespace();
-        let (Some(uri), Some(ours)) = (words.next(), words.next()) else {
-            continue;
-        };
-        let beside = match ours.starts_with(own) {
-            true => suites_beside(ours, own, suites),
-            false => Vec::new(),
-        };
-        if beside.is_empty() {
-            continue;
-        }
-        let components: Vec<_> = words.collect();
-        out.push_str(&format!(
-            "Types: deb\nURIs: {uri}\nSuites: {}\nComponents: {}\n",
-            beside.join(" "),
-            components.join(" ")
-        ));
-        for option in options.split_whitespace() {
-            if let Some(key) = option.strip_prefix("signed-by=") {
-                out.push_str(&format!("Signed-By: {key}\n"));
-            }
-        }
-        out.push('\n');
-    }
-    out
+    let stanzas = text
+        .lines()
+        .filter_map(|line| stanza(line, own, suites).map(|stanza| format!("{stanza}\n\n")));
+    stanzas.collect()
+}
+
+fn stanza(line: &str, own: &str, suites: &[&str]) -> Option<String> {
+    let rest = line.trim().strip_prefix("deb ")?;
+    let (options, rest) = match rest.trim().strip_prefix('[') {
+        Some(rest) => rest.split_once(']')?,
+        None => ("", rest),
+    };
+    let mut words = rest.split_whitespace();
+    let (uri, ours) = (words.next()?, words.next()?);
+    let beside = suites_beside(ours, own, suites);
+    let mut lines = vec![
+        "Types: deb".to_owned(),
+        format!("URIs: {uri}"),
+        format!("Suites: {}", beside.join(" ")),
+        format!("Components: {}", words.collect::<Vec<_>>().join(" ")),
+    ];
+    let key = options
+        .split_whitespace()
+        .find_map(|option| option.strip_prefix("signed-by="));
+    lines.extend(key.map(|key| format!("Signed-By: {key}")));
+    (!beside.is_empty()).then(|| lines.join("\n"))
 }
 
 #[cfg(test)]
