@@ -1,6 +1,6 @@
 use super::host::*;
 use crate::{
-    event::{Kind, Origin},
+    event::{Kind, Origin, Reclaim},
     loss,
     units::{BootNanos, Tgid, Tid},
 };
@@ -101,6 +101,38 @@ fn kills_of_one_thread_in_two_cgroups_or_long_apart_are_two_ooms() {
         let told = host.told(pid);
         assert_eq!(told[1], "oom by 9 exiting", "{told:?}");
     }
+}
+
+#[test]
+fn a_thread_that_reclaims_again_in_between_meets_a_second_oom() {
+    let mut host = Host::with_python(50);
+    host.found(task(51, "python3", 10));
+    for (at, pid, reclaimed) in [(10, 50, 9), (15, 51, 14)] {
+        let mut mark = oom(pid, 9);
+        mark.reclaim = Some(Reclaim {
+            memcg: true,
+            at: ms(reclaimed),
+            gfp: 0xcc0,
+            order: 0,
+        });
+        host.feed(at, boxed_oom(mark));
+    }
+    host.flush(100);
+    for pid in [50, 51] {
+        assert_eq!(host.told(pid)[1], "oom by 9 exiting");
+    }
+}
+
+#[test]
+fn victims_of_one_oom_wait_for_each_other_but_not_for_long() {
+    let mut host = Host::with_python(50);
+    host.found(task(51, "python3", 10));
+    host.feed(1, boxed_oom(oom(50, 9)));
+    assert_eq!(host.track.deadline(), Some(ms(21)));
+    host.feed(15, boxed_oom(oom(51, 9)));
+    assert_eq!(host.track.deadline(), Some(ms(35)));
+    host.flush(35);
+    assert_eq!(host.told(50)[1], "oom by 9 with [51] exiting");
 }
 
 #[test]
