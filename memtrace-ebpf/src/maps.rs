@@ -85,9 +85,9 @@ pub(crate) static RSS_RING: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 #[map]
 pub(crate) static LIFE_RING: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 
-/// Checkpoints.
+/// Checkpoints: forty thousand with short names, for two hundred processes that come at once.
 #[map]
-pub(crate) static MARK_RING: RingBuf = RingBuf::with_byte_size(1 << 22, 0);
+pub(crate) static MARK_RING: RingBuf = RingBuf::with_byte_size(1 << 23, 0);
 
 /// Records that could not be sent, by class. Written by the probes, read by user space.
 #[map]

@@ -132,7 +132,7 @@ fn victims_of_one_oom_wait_for_each_other_but_not_for_long() {
     host.feed(15, boxed_oom(oom(51, 9)));
     assert_eq!(host.track.deadline(), Some(ms(35)));
     host.flush(35);
-    assert_eq!(host.told(50)[1], "oom by 9 with [51] exiting");
+    assert_eq!(host.told(50)[1], "oom by 9 exiting with [51]");
 }
 
 #[test]
