@@ -83,6 +83,8 @@ globals! {
     TASK_EXIT_CODE: u32;
     /// `task_struct.cgroups`
     TASK_CGROUPS: u32;
+    /// `task_struct.rss_stat.count`, before 6.2; else zero.
+    TASK_RSS: u32;
     /// `cred.uid`
     CRED_UID: u32;
     /// `signal_struct.live`

@@ -85,9 +85,9 @@ pub(crate) static RSS_RING: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 #[map]
 pub(crate) static LIFE_RING: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 
-/// Checkpoints.
+/// Checkpoints: forty thousand with short names, for two hundred processes that come at once.
 #[map]
-pub(crate) static MARK_RING: RingBuf = RingBuf::with_byte_size(1 << 22, 0);
+pub(crate) static MARK_RING: RingBuf = RingBuf::with_byte_size(1 << 23, 0);
 
 /// Records that could not be sent, by class. Written by the probes, read by user space.
 #[map]
@@ -100,10 +100,6 @@ pub(crate) static CPU_OFFSETS: Array<u64> = Array::with_max_entries(1024, 0);
 /// A per-cpu map whose addresses give [`CPU_OFFSETS`] away.
 #[map]
 pub(crate) static PER_CPU: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
-
-/// Where a checkpoint is put together before it is sent with its true length.
-#[map]
-pub(crate) static MARK_SCRATCH: PerCpuArray<wire::Mark> = PerCpuArray::with_max_entries(1, 0);
 
 /// Where a census record is put together.
 #[map]

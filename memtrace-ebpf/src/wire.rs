@@ -33,6 +33,9 @@ pub mod tag {
 pub const TEXT_MAX: usize = 255;
 /// Room for one text: [`TEXT_MAX`], one byte that tells that there was more, and a NUL.
 pub const TEXT_ROOM: usize = 257;
+
+/// The same of a [`ShortMark`].
+pub const SHORT_ROOM: usize = 48;
 /// Most levels of the cgroup tree that are looked at, from the task upwards.
 pub const LEVELS: usize = 8;
 /// Longest cgroup directory name that is kept, without NUL.
@@ -323,10 +326,10 @@ pub struct Sigkill {
     pub pages: Pages,
 }
 
-/// A checkpoint. The record is cut after the last text byte in use.
+/// A checkpoint. Most have short texts and come as a [`ShortMark`]; it begins as the long one does.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
-pub struct Mark {
+pub struct Mark<const TEXT: usize = { 2 * TEXT_ROOM + 6 }> {
     /// Start of the record.
     pub header: Header,
     /// Process.
@@ -346,8 +349,11 @@ pub struct Mark {
     /// Memory at that instant.
     pub pages: Pages,
     /// Name, then details.
-    pub text: [u8; 2 * TEXT_ROOM + 6],
+    pub text: [u8; TEXT],
 }
+
+/// A checkpoint whose name and details take less than [`SHORT_ROOM`] bytes each.
+pub type ShortMark = Mark<{ 2 * SHORT_ROOM }>;
 
 /// The dynamic loader of a traced process has mapped or unmapped libraries.
 #[repr(C)]
@@ -397,6 +403,7 @@ const _: () = {
     assert!(size_of::<OomMark>() == 1296);
     assert!(size_of::<Sigkill>() == 136);
     assert!(size_of::<Mark>() == 608);
+    assert!(size_of::<ShortMark>() == 184);
     assert!(size_of::<Task>() == 160);
     assert!(size_of::<Loaded>() == 24);
 };

@@ -1,15 +1,13 @@
 //! Many processes and many checkpoints at once.
 
-use super::rig::{Memtrace, Victim, wait_until};
-
-const PROCESSES: usize = 200;
-const CHECKPOINTS: usize = 1000;
+use super::rig::{Memtrace, Victim, scaled, wait_until};
 
 #[test]
 fn two_hundred_processes_with_a_thousand_checkpoints_each() {
+    let (processes, checkpoints) = (scaled(200), scaled(1000));
     let memtrace = Memtrace::watch(&["--comm", "many", "--quiet"]);
-    let args = [CHECKPOINTS.to_string(), "2".to_owned()];
-    let mut victims: Vec<Victim> = (0..PROCESSES)
+    let args = [checkpoints.to_string(), "2".to_owned()];
+    let mut victims: Vec<Victim> = (0..processes)
         .map(|_| Victim::start("many", &args))
         .collect();
     for victim in &victims {
@@ -41,8 +39,8 @@ fn two_hundred_processes_with_a_thousand_checkpoints_each() {
         .into_iter()
         .filter(|life| last.contains(&life.begin().pid.0))
         .collect();
-    assert_eq!(lives.len(), PROCESSES);
-    let wanted: Vec<String> = (0..CHECKPOINTS)
+    assert_eq!(lives.len(), processes);
+    let wanted: Vec<String> = (0..checkpoints)
         .map(|number| format!("c{number:04}"))
         .collect();
     for life in &lives {
@@ -55,10 +53,10 @@ fn two_hundred_processes_with_a_thousand_checkpoints_each() {
             .lines()
             .filter(|line| line.contains("] [INFO] [c"))
             .count();
-        assert_eq!(logged, CHECKPOINTS);
+        assert_eq!(logged, checkpoints);
     }
     println!(
-        "figure: {PROCESSES} logs, {} checkpoints, none missing, none out of order",
-        PROCESSES * CHECKPOINTS
+        "figure: {processes} logs, {} checkpoints, none missing, none out of order",
+        processes * checkpoints
     );
 }

@@ -58,7 +58,7 @@ fn who(victim: Task, record: &mut OomMark) {
     record.oom_score_adj = i32::from(read::at::<i16>(signal, SIGNAL_OOM_ADJ.load()));
     record.page_tables = read::at(mm, MM_PGTABLES.load());
     record.comm = victim.comm();
-    read::exact(mm, &mut record.exact);
+    read::exact_of(victim, mm, &mut record.exact);
     read::approximate(mm, &mut record.approximate);
 }
 
@@ -137,7 +137,7 @@ fn signal_generate(ctx: RawTracePointContext) -> i32 {
     record.group = ctx.arg(3);
     record.result = ctx.arg(4);
     record.zero = 0;
-    read::exact(target.mm(), &mut record.pages);
+    read::exact_of(target, target.mm(), &mut record.pages);
     entry.submit(Wake::Now.flags());
     0
 }

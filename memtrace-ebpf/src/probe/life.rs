@@ -96,7 +96,7 @@ fn process_exec(ctx: RawTracePointContext) -> i32 {
     record.tgid = tgid;
     record.uid = task.uid();
     record.comm = task.comm();
-    read::exact(mm, &mut record.pages);
+    read::exact_of(task, mm, &mut record.pages);
     let filename = read::at(ctx.arg::<u64>(2), BPRM_FILENAME.load());
     record.filename_len = read::text(filename, record.filename.as_mut_ptr(), FILENAME) as i32;
     arguments(mm, record);

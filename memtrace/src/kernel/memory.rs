@@ -15,7 +15,9 @@ pub fn give_back() {
 /// priority, for even the best nice value leaves it half a cpu beside a hundred others; else at that.
 /// True if it is the former.
 pub fn go_first() -> bool {
-    let lowest = libc::sched_param { sched_priority: 1 };
+    // SAFETY: a struct of integers; some C libraries have more of them than the one that counts.
+    let mut lowest: libc::sched_param = unsafe { std::mem::zeroed() };
+    lowest.sched_priority = 1;
     let policy = libc::SCHED_RR | libc::SCHED_RESET_ON_FORK;
     // SAFETY: the parameter is read during the call only; zero is the calling thread (Linux keeps
     // policy and nice value for each).

@@ -4,7 +4,7 @@ mod ground;
 mod stop;
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, HashMap, VecDeque},
     process::ExitStatus,
     sync::Arc,
     time::{Duration, Instant},
@@ -15,7 +15,7 @@ use memtrace_ebpf::wire::lost;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use self::{
-    ground::{ground, refused},
+    ground::{ground, mark_ring_bytes, refused},
     stop::Stop,
 };
 use crate::{
@@ -173,7 +173,7 @@ impl Session {
             targets: plan.targets.clone(),
             target_groups: plan.target_groups.clone(),
             follow: plan.follow,
-            functions: plan.marker_names.clone(),
+            functions: functions(&plan.marker_names, facts.cookies),
             cgroup_v1: controller.as_ref().is_some_and(|controller| controller.v1),
             total_memory: procfs::total_memory().map(Bytes),
         };
@@ -533,10 +533,8 @@ impl Session {
                 let mut checkpoints = false;
                 for (found, cookie) in found {
                     let which = crate::kernel::symbols::program_for(&found.symbol);
-                    let cookie = cookie.filter(|_| self.facts.cookies);
-                    let attached = self
-                        .probes
-                        .attach_marker(which, &file, found.offset, cookie);
+                    let told = cookie.filter(|_| self.facts.cookies);
+                    let attached = self.probes.attach_marker(which, &file, found.offset, told);
                     match attached {
                         Ok(()) => {
                             self.markers_found.extend(cookie);
@@ -583,7 +581,7 @@ impl Session {
         self.answer(clock::now(), &mut out);
         self.lost.merge(&self.source.lost);
         for (cookie, name) in &self.plan.marker_names {
-            if !self.markers_found.contains(cookie) && self.facts.cookies {
+            if !self.markers_found.contains(cookie) {
                 notice(&format!("--marker: no target had a function for `{name}`"));
             }
         }
@@ -620,14 +618,6 @@ impl Session {
     }
 }
 
-/// A thousandth of the machine's memory, from 4 MiB, which 200 processes fill in some 30 ms if all
-/// do nothing but set checkpoints, to 16 MiB, which outlast a cpu that a hypervisor takes away.
-fn mark_ring_bytes(total_memory: Option<u64>) -> u32 {
-    let part = (total_memory.unwrap_or(0) >> 10).clamp(4 << 20, 16 << 20);
-    let part = u32::try_from(part).unwrap_or(16 << 20);
-    1 << part.ilog2()
-}
-
 fn class_kind(class: u32) -> loss::Kind {
     match class {
         lost::RSS => loss::Kind::RssRecord,
@@ -641,4 +631,22 @@ fn class_kind(class: u32) -> loss::Kind {
 fn notice(text: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stderr(), "memtrace: {text}");
+}
+
+/// What the checkpoint of each marker function is called. Where the kernel cannot say which function
+/// it was, all of them have one name.
+fn functions(names: &HashMap<u64, String>, cookies: bool) -> HashMap<u64, String> {
+    if cookies || names.is_empty() {
+        return names.clone();
+    }
+    let in_order: BTreeMap<_, _> = names.iter().collect();
+    let all: Vec<&str> = in_order.into_values().map(String::as_str).collect();
+    let all = all.join(" | ");
+    if names.len() > 1 {
+        notice(&format!(
+            "--marker: this kernel cannot tell functions apart (bpf_get_attach_cookie came with 5.15): \
+             the checkpoints of all of them are called [{all}]"
+        ));
+    }
+    HashMap::from([(0, all)])
 }
