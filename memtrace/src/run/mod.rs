@@ -1,6 +1,7 @@
 //! The wiring: builds the stages, runs the one loop, shuts down in order.
 
 mod ground;
+mod losses;
 mod stop;
 
 use std::{
@@ -22,7 +23,7 @@ use crate::{
     clock::{self, Anchor},
     command::Command,
     decode::Decoder,
-    entry::{Begin, Lost, RECORDING_VERSION},
+    entry::{Begin, RECORDING_VERSION},
     event::{Event, Kind, Task},
     kernel::{
         cgroup::{self, MemoryController},
@@ -489,30 +490,6 @@ impl Session {
         }
     }
 
-    /// Takes over what the probes counted as lost since the last time.
-    fn count_losses(&mut self) {
-        let now = self.probes.lost();
-        let before = std::mem::replace(&mut self.kernel_lost, now);
-        let mut out = Vec::new();
-        for (class, (now, before)) in (0_u32..).zip(now.into_iter().zip(before)) {
-            let count = now.saturating_sub(before);
-            if count == 0 {
-                continue;
-            }
-            let kind = class_kind(class);
-            self.lost.add(kind, count);
-            // Steps and checkpoints are counted for each process and told at its end.
-            if !matches!(kind, loss::Kind::RssRecord | loss::Kind::CheckpointRecord) {
-                self.track.lost(clock::now(), kind, count, &mut out);
-            }
-            if kind == loss::Kind::LifeRecord {
-                // Somebody may have come or gone unheard.
-                self.census_into(clock::now(), &mut out);
-            }
-        }
-        self.answer(clock::now(), &mut out);
-    }
-
     fn census(&mut self) {
         // What many processes at once took: their logs opened, their files searched.
         crate::kernel::memory::give_back();
@@ -599,32 +576,6 @@ impl Session {
             lost: self.lost,
             command,
         }
-    }
-
-    /// Losses of processes that go on.
-    fn lose_by_process(&mut self, out: &mut Vec<Output>) {
-        let traced: Vec<Tgid> = self.track.traced().collect();
-        for pid in traced {
-            let (marks, steps) = self.probes.lost_by(pid.0);
-            let kinds = [
-                (loss::Kind::CheckpointRecord, marks),
-                (loss::Kind::RssRecord, steps),
-            ];
-            for (kind, count) in kinds.into_iter().filter(|(_, count)| *count > 0) {
-                self.track
-                    .lost_by(clock::now(), pid, Lost { kind, count }, out);
-            }
-        }
-    }
-}
-
-fn class_kind(class: u32) -> loss::Kind {
-    match class {
-        lost::RSS => loss::Kind::RssRecord,
-        lost::KILL => loss::Kind::KillRecord,
-        lost::MARK => loss::Kind::CheckpointRecord,
-        lost::TRACED => loss::Kind::TracedTable,
-        _ => loss::Kind::LifeRecord,
     }
 }
 
