@@ -22,8 +22,10 @@ pub(crate) struct Traced {
     pub(crate) lost_marks: u32,
     /// RSS steps that could not be sent.
     pub(crate) lost_rss: u32,
-    /// Always zero.
-    pub(crate) zero: u32,
+    /// Checkpoints that came too fast.
+    pub(crate) limited_marks: u32,
+    /// When the next checkpoint would be due if all had come at the rate that is allowed.
+    pub(crate) mark_due: u64,
 }
 
 impl Traced {
@@ -34,7 +36,8 @@ impl Traced {
         epoch: 0,
         lost_marks: 0,
         lost_rss: 0,
-        zero: 0,
+        limited_marks: 0,
+        mark_due: 0,
     };
 }
 

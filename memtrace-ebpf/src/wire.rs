@@ -60,8 +60,10 @@ pub mod lost {
     pub const MARK: u32 = 3;
     /// Processes that the table of traced processes had no room for.
     pub const TRACED: u32 = 4;
+    /// Checkpoints that came faster than one process' may.
+    pub const MARK_RATE: u32 = 5;
     /// How many classes there are.
-    pub const CLASSES: u32 = 5;
+    pub const CLASSES: u32 = 6;
 }
 
 /// What a [`Mark`] came from.
@@ -214,8 +216,8 @@ pub struct Exit {
     pub peak: u64,
     /// Not zero: `pages` is there (6.16 and later).
     pub has_pages: u32,
-    /// Not zero: the process was in the table of traced processes.
-    pub traced: u32,
+    /// Checkpoints of this process that came faster than one process' may.
+    pub limited_marks: u32,
     /// Memory at the end.
     pub pages: Pages,
 }
@@ -284,8 +286,8 @@ pub struct OomMark {
     pub lost_rss: u32,
     /// Levels in use.
     pub levels: u32,
-    /// Always zero.
-    pub zero: u32,
+    /// Checkpoints of the victim that came faster than one process' may.
+    pub limited_marks: u32,
     /// The victim's memory cgroup and those above it.
     pub groups: [Group; LEVELS],
 }

@@ -38,9 +38,11 @@ fn mark_victim(ctx: RawTracePointContext) -> i32 {
     why(tid, record);
     record.lost_marks = 0;
     record.lost_rss = 0;
+    record.limited_marks = 0;
     if let Some(traced) = TGID_TO_TRACED.get_ptr(record.tgid) {
         record.lost_marks = unsafe { (*traced).lost_marks };
         record.lost_rss = unsafe { (*traced).lost_rss };
+        record.limited_marks = unsafe { (*traced).limited_marks };
     }
     record.levels = groups(victim.memcg(), &mut record.groups);
     entry.submit(Wake::Now.flags());
@@ -73,7 +75,6 @@ fn why(tid: u32, record: &mut OomMark) {
     record.reclaim_at = 0;
     record.gfp = 0;
     record.order = 0;
-    record.zero = 0;
     if let Some(last) = unsafe { TID_TO_RECLAIM.get(tid) } {
         record.reclaim = last.kind;
         record.reclaim_at = last.at;

@@ -164,13 +164,13 @@ fn process_exit(ctx: RawTracePointContext) -> i32 {
         return 0;
     };
     let record = unsafe { &mut *entry.as_mut_ptr() };
-    record.traced = 0;
     record.lost_marks = 0;
     record.lost_rss = 0;
+    record.limited_marks = 0;
     if let Some(traced) = TGID_TO_TRACED.get_ptr(tgid) {
-        record.traced = 1;
         record.lost_marks = unsafe { (*traced).lost_marks };
         record.lost_rss = unsafe { (*traced).lost_rss };
+        record.limited_marks = unsafe { (*traced).limited_marks };
     }
     let leader = task.leader();
     let flags: u32 = read::at(signal, SIGNAL_FLAGS.load());

@@ -1,10 +1,15 @@
 //! Uprobes on marker functions: a checkpoint, with the exact RSS of that very instant.
 
+use core::ptr::{read_volatile, write_volatile};
+
 use aya_ebpf::{
     EbpfContext as _,
     helpers::{
         bpf_get_current_pid_tgid,
-        generated::{bpf_get_attach_cookie, bpf_probe_read_user, bpf_probe_read_user_str},
+        generated::{
+            bpf_get_attach_cookie, bpf_ktime_get_boot_ns, bpf_probe_read_user,
+            bpf_probe_read_user_str,
+        },
     },
     macros::uprobe,
     programs::ProbeContext,
@@ -13,8 +18,8 @@ use memtrace_ebpf::wire::{Loaded, Mark, Pages, SHORT_ROOM, TEXT_ROOM, lost, mark
 
 use crate::{
     config::*,
-    emit::{Wake, reserve},
-    maps::{LIFE_RING, MARK_RING, TGID_TO_TRACED},
+    emit::{Wake, count_lost, reserve},
+    maps::{LIFE_RING, MARK_RING, TGID_TO_TRACED, Traced},
     read,
 };
 
@@ -81,6 +86,11 @@ fn send(ctx: &ProbeContext, kind: u32, texts: Option<(u64, u64)>) -> u32 {
     let Some(traced) = TGID_TO_TRACED.get_ptr_mut(tgid) else {
         return 0;
     };
+    if comes_too_fast(traced) {
+        count_lost(lost::MARK_RATE);
+        unsafe { (*traced).limited_marks += 1 };
+        return 0;
+    }
     let cookie = if kind == mark::FUNCTION && HAS_COOKIE.load() != 0 {
         unsafe { bpf_get_attach_cookie(ctx.as_ptr()) }
     } else {
@@ -101,6 +111,26 @@ fn send(ctx: &ProbeContext, kind: u32, texts: Option<(u64, u64)>) -> u32 {
         unsafe { (*traced).lost_marks += 1 };
     }
     0
+}
+
+/// Nanoseconds from one checkpoint of a process to the next, in the long run: four such processes
+/// are about what the collector keeps up with.
+const INTERVAL_NS: u64 = 20_000;
+/// How far a process may be ahead of that: two hundred thousand checkpoints.
+const AHEAD_NS: u64 = 4_000_000_000;
+
+/// A process that sets checkpoints in a tight loop is held to a rate, so that it cannot drown the
+/// others'. Its threads do not lock each other out of the sum: what they let through twice is little.
+#[inline(always)]
+fn comes_too_fast(traced: *mut Traced) -> bool {
+    let now = unsafe { bpf_ktime_get_boot_ns() };
+    let due = unsafe { read_volatile(&raw const (*traced).mark_due) };
+    if due > now + AHEAD_NS {
+        return true;
+    }
+    let from = if due > now { due } else { now };
+    unsafe { write_volatile(&raw mut (*traced).mark_due, from + INTERVAL_NS) };
+    false
 }
 
 /// A checkpoint but for its texts.

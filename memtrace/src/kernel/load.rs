@@ -25,6 +25,7 @@ use super::{
     facts::{BTF, Facts},
     offsets::{Layout, RssLayout},
 };
+use crate::event::Unsent;
 
 /// The programs, as `cargo xtask build-ebpf` built them.
 #[cfg(target_arch = "x86_64")]
@@ -35,7 +36,7 @@ static OBJECT: &[u8] =
     aya::include_bytes_aligned!("../../../memtrace-ebpf/objects/memtrace-aarch64.o");
 
 /// Value of the map of traced processes; the mirror of `Traced` in memtrace-ebpf/src/maps.rs.
-type Traced = [u64; 5];
+type Traced = [u64; 6];
 
 /// Why the probes could not be put in place.
 #[derive(Debug, thiserror::Error)]
@@ -309,7 +310,7 @@ impl Probes {
 
     /// Traces a process from now on.
     pub fn trace(&mut self, pid: u32) -> Result<(), LoadError> {
-        match self.traced.insert(pid, [0; 5], 1) {
+        match self.traced.insert(pid, [0; 6], 1) {
             Ok(()) => {
                 self.move_generation();
                 Ok(())
@@ -330,7 +331,7 @@ impl Probes {
     /// Lets go of a process that was decided on or ended at `at`, in nanoseconds since boot; not of
     /// one that was put in the table since.
     pub fn untrace(&mut self, pid: u32, at: u64) {
-        let Ok([_, _, held, _, _]) = self.traced.get(&pid, 0) else {
+        let Ok([_, _, held, ..]) = self.traced.get(&pid, 0) else {
             return; // it exited, which freed its entry
         };
         if held <= at {
@@ -364,13 +365,18 @@ impl Probes {
         total
     }
 
-    /// Checkpoints and RSS steps of one process that could not be sent.
-    pub fn lost_by(&self, pid: u32) -> (u64, u64) {
-        self.traced
-            .get(&pid, 0)
-            .map_or((0, 0), |[_, _, _, epoch_and_marks, steps]| {
-                (epoch_and_marks >> 32, steps & 0xffff_ffff)
-            })
+    /// What could not be sent of one process.
+    pub fn unsent(&self, pid: u32) -> Unsent {
+        let Ok([_, _, _, epoch_and_marks, steps_and_too_fast, _]) = self.traced.get(&pid, 0) else {
+            return Unsent::default();
+        };
+        let [_, marks] = halves(epoch_and_marks);
+        let [steps, too_fast] = halves(steps_and_too_fast);
+        Unsent {
+            marks,
+            steps,
+            too_fast,
+        }
     }
 
     /// Puts a marker probe at an offset of an open file, for every process that maps it.
@@ -575,6 +581,13 @@ fn attach_rss(ebpf: &mut Ebpf, sensor: Sensor) -> Result<RssLink, LoadError> {
             ))
         }
     }
+}
+
+/// Two numbers that lie side by side in a struct, the first one first.
+fn halves(both: u64) -> [u32; 2] {
+    let bytes = both.to_ne_bytes();
+    let half = |at: usize| u32::from_ne_bytes([0, 1, 2, 3].map(|byte| bytes[at + byte]));
+    [half(0), half(4)]
 }
 
 fn failed(action: &'static str, name: &str) -> impl FnOnce(ProgramError) -> LoadError {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     entry::{Actor, Entry, Lost, Neighbours, OomKill, Sigkill, SigkillKind, What},
-    event::{self, OomMark, Origin},
+    event::{self, OomMark, Origin, Unsent},
     loss,
     units::{BootNanos, Tgid, Tid},
 };
@@ -239,10 +239,10 @@ impl Track {
         }
         if let Some(life) = self.life((mark.pid, mark.started)) {
             life.wait(out);
-            life.lost_at_kill = (mark.lost_marks, mark.lost_rss);
+            life.unsent_at_kill = mark.unsent;
         } else {
             // Its end came first and has told them.
-            (mark.lost_marks, mark.lost_rss) = (0, 0);
+            mark.unsent = Unsent::default();
         }
         mark.reclaim = mark
             .reclaim
@@ -305,7 +305,7 @@ impl Track {
             group,
             kill,
             neighbours: None,
-            lost: losses(mark.lost_marks, mark.lost_rss),
+            lost: losses(mark.unsent),
         }
     }
 
@@ -447,11 +447,17 @@ impl Track {
     }
 }
 
-/// Records of one process that could not be sent, as entries.
-pub(super) fn losses(marks: u32, rss: u32) -> Vec<Lost> {
+/// What could not be sent of one process, as entries.
+pub fn losses(unsent: Unsent) -> Vec<Lost> {
+    let Unsent {
+        marks,
+        steps,
+        too_fast,
+    } = unsent;
     [
         (loss::Kind::CheckpointRecord, marks),
-        (loss::Kind::RssRecord, rss),
+        (loss::Kind::CheckpointRate, too_fast),
+        (loss::Kind::RssRecord, steps),
     ]
     .into_iter()
     .filter(|(_, count)| *count > 0)

@@ -17,7 +17,7 @@ mod tests;
 use std::{collections::HashMap, sync::Arc};
 
 use self::{kills::Kills, life::Life, people::People};
-pub use self::{life::LifeId, people::Person};
+pub use self::{kills::losses, life::LifeId, people::Person};
 use crate::{
     entry::Memory,
     entry::{Begin, Checkpoint, Entry, Exit as ExitEntry, Lost, Program, What},
@@ -402,8 +402,7 @@ impl Track {
             pid,
             started,
             status,
-            lost_marks,
-            lost_rss,
+            unsent,
             peak,
             memory,
         } = *exit;
@@ -418,11 +417,7 @@ impl Track {
             self.bury(pid);
             return;
         };
-        let (marks, rss) = life.lost_at_kill;
-        for lost in kills::losses(
-            lost_marks.saturating_sub(marks),
-            lost_rss.saturating_sub(rss),
-        ) {
+        for lost in kills::losses(unsent.since(life.unsent_at_kill)) {
             life.tell(at, What::Lost(lost), out);
         }
         life.tell(at, What::Exit(exit_entry(status, peak, memory)), out);

@@ -6,7 +6,7 @@ use crate::{
     entry::{Begin, Constraint, Entry, Memory, NameState, Program, What},
     event::{
         Event, Exec, Exit, Fork, Group, Kind, Mark, MarkSource, OomMark, Origin, Rename, Sigkill,
-        Task,
+        Task, Unsent,
     },
     sample::{begin, memory_mb},
     targets::{Glob, Targets},
@@ -25,6 +25,15 @@ pub(super) fn ms(n: u64) -> BootNanos {
 /// When a process began that does not say otherwise: soon after boot.
 pub(super) fn old(pid: u32) -> BootNanos {
     BootNanos(u64::from(pid))
+}
+
+/// So many checkpoints and RSS steps were not sent.
+pub(super) fn unsent(marks: u32, steps: u32) -> Unsent {
+    Unsent {
+        marks,
+        steps,
+        too_fast: 0,
+    }
 }
 
 /// Traces whatever is called `python3`, and its children.
@@ -325,8 +334,7 @@ pub(super) fn exit(pid: u32, status: i32) -> Exit {
         pid: Tgid(pid),
         started: old(pid),
         status: Some(status),
-        lost_marks: 0,
-        lost_rss: 0,
+        unsent: Unsent::default(),
         peak: Bytes::from_mb(200),
         memory: None,
     }
@@ -378,8 +386,7 @@ pub(super) fn oom(pid: u32, trigger: u32) -> OomMark {
         trigger_comm: format!("c{trigger}"),
         trigger_uid: 1000,
         reclaim: None,
-        lost_marks: 0,
-        lost_rss: 0,
+        unsent: Unsent::default(),
         groups: vec![group(7, "bot", 300, Some(300)), group(1, "", 900, None)],
     }
 }

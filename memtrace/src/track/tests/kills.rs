@@ -353,9 +353,9 @@ fn lost_records_are_told_to_every_life_and_those_of_one_to_that_one() {
 #[test]
 fn what_was_lost_is_told_once_with_the_kill_and_what_came_after_it_with_the_end() {
     let mut end = exit(50, 9);
-    (end.lost_marks, end.lost_rss) = (5, 7);
+    end.unsent = unsent(5, 7);
     let mut mark = oom(50, 50);
-    (mark.lost_marks, mark.lost_rss) = (5, 4);
+    mark.unsent = unsent(5, 4);
     let mut host = Host::with_python(50);
     host.feed(1, boxed_oom(mark.clone()));
     host.feed(2, Kind::Exit(end.clone()));
