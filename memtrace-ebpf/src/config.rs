@@ -24,6 +24,9 @@ globals! {
     /// Bytes that are written to a ring from one waking of the reader to the next; a power of two.
     WAKE_BYTES: u64;
 
+    /// Always zero, which the compiler does not know: what stands behind it is never run.
+    NEVER: u32;
+
     /// Possible cpus.
     CPUS: u32;
     /// Not zero: `bpf_get_attach_cookie` exists (5.15).
