@@ -22,6 +22,9 @@ globals! {
     /// Not zero: every exec is held in the table until user space has looked at it.
     WATCH_EXEC: u32;
 
+    /// Always zero, which the compiler does not know: what stands behind it is never run.
+    NEVER: u32;
+
     /// Possible cpus.
     CPUS: u32;
     /// Not zero: `bpf_get_attach_cookie` exists (5.15).

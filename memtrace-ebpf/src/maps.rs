@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     macros::map,
-    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, RingBuf},
 };
 use memtrace_ebpf::wire::{self, lost};
 
@@ -87,6 +87,10 @@ pub(crate) static RSS_RING: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 /// Forks, execs, renames, exits, OOM marks, SIGKILLs: apart, so that no flood can starve them.
 #[map]
 pub(crate) static LIFE_RING: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
+
+/// Empty; see `probe/marker.rs`.
+#[map]
+pub(crate) static NOWHERE: ProgramArray = ProgramArray::with_max_entries(1, 0);
 
 /// Checkpoints: forty thousand with short names, for two hundred processes that come at once.
 #[map]

@@ -19,7 +19,7 @@ use memtrace_ebpf::wire::{Loaded, Mark, Pages, SHORT_ROOM, TEXT_ROOM, lost, mark
 use crate::{
     config::*,
     emit::{Wake, count_lost, reserve},
-    maps::{LIFE_RING, MARK_RING, TGID_TO_TRACED, Traced},
+    maps::{LIFE_RING, MARK_RING, NOWHERE, TGID_TO_TRACED, Traced},
     read,
 };
 
@@ -63,7 +63,8 @@ fn function(ctx: ProbeContext) -> u32 {
 /// `_dl_debug_state()`: the dynamic loader (glibc's and musl's) calls it for debuggers whenever it
 /// has mapped libraries. A library that has just come may hold markers.
 #[uprobe]
-fn loaded(_ctx: ProbeContext) -> u32 {
+fn loaded(ctx: ProbeContext) -> u32 {
+    keep_to_own_stack(&ctx);
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
     if TGID_TO_TRACED.get_ptr(tgid).is_none() {
         return 0;
@@ -78,8 +79,20 @@ fn loaded(_ctx: ProbeContext) -> u32 {
     0
 }
 
+/// Has the program run on the task's own stack. From 6.13 programs of this type get one for each
+/// cpu (`bpf_enable_priv_stack`, kernel/bpf/verifier.c), but a uprobe may be preempted by that of
+/// another process, which then writes into it: garbage in records, and kernels that crash. Programs
+/// with a tail call are exempt, and one that is never reached is enough; the verifier removes it.
+#[inline(always)]
+fn keep_to_own_stack(ctx: &ProbeContext) {
+    if NEVER.load() != 0 {
+        let _ = unsafe { NOWHERE.tail_call(ctx, 0) };
+    }
+}
+
 #[inline(always)]
 fn send(ctx: &ProbeContext, kind: u32, texts: Option<(u64, u64)>) -> u32 {
+    keep_to_own_stack(ctx);
     let id = bpf_get_current_pid_tgid();
     let tgid = (id >> 32) as u32;
     diagnose!(ctx, "marker of kind {} in {}", kind, tgid);
