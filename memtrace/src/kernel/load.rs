@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, Read as _},
-    os::fd::AsRawFd as _,
+    os::fd::{AsFd as _, AsRawFd as _},
     thread::{self, JoinHandle},
 };
 
@@ -363,6 +363,23 @@ impl Probes {
             }
         }
         total
+    }
+
+    /// How often the kernel has skipped one of our programs because it was running on that cpu
+    /// already: interrupted by itself, or, where tracepoints and uprobes can be preempted, by another
+    /// process. Counted by the kernel since 5.12 (`recursion_misses`).
+    pub fn skipped(&self) -> u64 {
+        self.ebpf
+            .programs()
+            .filter_map(|(_, program)| {
+                let fd = program.fd().ok()?.as_fd().as_raw_fd();
+                let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
+                let count = info
+                    .lines()
+                    .find_map(|line| line.strip_prefix("recursion_misses:"))?;
+                count.trim().parse::<u64>().ok()
+            })
+            .sum()
     }
 
     /// What could not be sent of one process.

@@ -34,6 +34,21 @@ impl Session {
         self.answer(clock::now(), &mut out);
     }
 
+    /// Takes over how often the kernel skipped a probe. An end may have been among those, so everybody
+    /// is looked at.
+    pub(super) fn count_skipped(&mut self) {
+        let now = self.probes.skipped();
+        let count = now.saturating_sub(std::mem::replace(&mut self.skipped, now));
+        if count > 0 {
+            let mut out = Vec::new();
+            self.lost.add(loss::Kind::SkippedProbe, count);
+            self.track
+                .lost(clock::now(), loss::Kind::SkippedProbe, count, &mut out);
+            self.census_into(clock::now(), &mut out);
+            self.answer(clock::now(), &mut out);
+        }
+    }
+
     /// Losses of processes that go on.
     pub(super) fn lose_by_process(&mut self, out: &mut Vec<super::Output>) {
         let traced: Vec<Tgid> = self.track.traced().collect();

@@ -97,6 +97,7 @@ struct Session {
     fan: Fan,
     lost: Ledger,
     kernel_lost: [u64; lost::CLASSES as usize],
+    skipped: u64,
     markers_found: Vec<u64>,
     diagnostics: Option<Diagnostics>,
     events: Vec<Event>,
@@ -196,6 +197,7 @@ impl Session {
             fan: Fan::new(wanted, writer),
             lost: Ledger::default(),
             kernel_lost: [0; lost::CLASSES as usize],
+            skipped: 0,
             markers_found: Vec::new(),
             diagnostics,
             events: Vec::new(),
@@ -493,6 +495,7 @@ impl Session {
     fn census(&mut self) {
         // What many processes at once took: their logs opened, their files searched.
         crate::kernel::memory::give_back();
+        self.count_skipped();
         let (at, mut out) = (clock::now(), Vec::new());
         self.census_into(at, &mut out);
         self.answer(at, &mut out);
@@ -553,6 +556,7 @@ impl Session {
             self.take(event, &mut out);
         }
         self.count_losses();
+        self.count_skipped();
         self.lose_by_process(&mut out);
         self.track.detach(clock::now(), &mut out);
         self.answer(clock::now(), &mut out);
