@@ -31,13 +31,15 @@ impl Wake {
 }
 
 /// Room for a record, its header filled; or nothing, and the loss is counted.
+///
+/// The time is taken before the room: a probe may be preempted in between, and the reader relies on
+/// this, that what lies behind a record was sent by those who do nothing older than it afterwards.
 #[inline(always)]
 pub(crate) fn reserve<T: 'static>(ring: &RingBuf, tag: u32, class: u32) -> Option<RingBufEntry<T>> {
-    let entry = ring.reserve::<T>(0);
-    match entry {
+    let header = header_of::<T>(tag);
+    match ring.reserve::<T>(0) {
         Some(mut entry) => {
-            let header = entry.as_mut_ptr().cast::<Header>();
-            unsafe { *header = header_of::<T>(tag) };
+            unsafe { *entry.as_mut_ptr().cast::<Header>() = header };
             Some(entry)
         }
         None => {
