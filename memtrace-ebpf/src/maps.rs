@@ -4,7 +4,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, RingBuf},
 };
-use memtrace_ebpf::wire::{self, lost};
+use memtrace_ebpf::wire::{self, lost, spared};
 
 /// What the probes remember of a traced process.
 #[repr(C)]
@@ -99,6 +99,15 @@ pub(crate) static MARK_RING: RingBuf = RingBuf::with_byte_size(1 << 23, 0);
 /// Records that could not be sent, by class. Written by the probes, read by user space.
 #[map]
 pub(crate) static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(lost::CLASSES, 0);
+
+/// Threads whose event a probe with a spare has seen: slot by thread and probe, who it was in the
+/// slot. Two that share one at the same instant have an event told twice, which is harmless. 64 KiB.
+#[map]
+pub(crate) static SEEN: Array<u64> = Array::with_max_entries(crate::probe::spare::SLOTS, 0);
+
+/// Events that a spare told because the probe before it was skipped, by probe.
+#[map]
+pub(crate) static SPARED: PerCpuArray<u64> = PerCpuArray::with_max_entries(spared::PROBES, 0);
 
 /// `__per_cpu_offset[]`, learned by the probe of that name. 8 KiB.
 #[map]

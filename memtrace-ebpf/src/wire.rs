@@ -66,6 +66,18 @@ pub mod lost {
     pub const CLASSES: u32 = 6;
 }
 
+/// Probes with a spare, as indices of the `SPARED` counters.
+pub mod spared {
+    /// `sched_process_fork`
+    pub const FORK: u32 = 0;
+    /// `sched_process_exec`
+    pub const EXEC: u32 = 1;
+    /// `sched_process_exit`
+    pub const EXIT: u32 = 2;
+    /// How many there are.
+    pub const PROBES: u32 = 3;
+}
+
 /// What a [`Mark`] came from.
 pub mod mark {
     /// `memtrace_checkpoint(name, details)`.

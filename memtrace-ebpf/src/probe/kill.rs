@@ -12,10 +12,12 @@ use crate::{
     config::*,
     emit::{Wake, reserve},
     maps::{LIFE_RING, Reclaim, TGID_TO_TRACED, TID_TO_KILLED, TID_TO_RECLAIM},
+    probe::spare::spare_exit,
     read::{self, Task},
 };
 
 const SIGKILL: i32 = 9;
+const SIGCHLD: i32 = 17;
 
 #[raw_tracepoint(tracepoint = "mark_victim")]
 fn mark_victim(ctx: RawTracePointContext) -> i32 {
@@ -111,7 +113,11 @@ fn groups(first: u64, groups: &mut [Group; LEVELS]) -> u32 {
 
 #[raw_tracepoint(tracepoint = "signal_generate")]
 fn signal_generate(ctx: RawTracePointContext) -> i32 {
-    if ctx.arg::<i32>(0) != SIGKILL {
+    let signal = ctx.arg::<i32>(0);
+    if signal != SIGKILL {
+        if signal == SIGCHLD {
+            spare_exit();
+        }
         return 0;
     }
     let (info, target) = (ctx.arg::<u64>(1), Task(ctx.arg(2)));

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, Read as _},
-    os::fd::{AsFd as _, AsRawFd as _},
+    os::fd::AsRawFd as _,
     thread::{self, JoinHandle},
 };
 
@@ -19,13 +19,11 @@ use aya::{
         uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope},
     },
 };
-use memtrace_ebpf::wire::lost;
 
 use super::{
     facts::{BTF, Facts},
     offsets::{Layout, RssLayout},
 };
-use crate::event::Unsent;
 
 /// The programs, as `cargo xtask build-ebpf` built them.
 #[cfg(target_arch = "x86_64")]
@@ -170,12 +168,13 @@ enum RssLink {
 
 /// The probes in the kernel. Dropping this detaches and unloads everything.
 pub struct Probes {
-    ebpf: Ebpf,
+    pub(super) ebpf: Ebpf,
     sensor: Sensor,
     rss_link: Option<RssLink>,
-    traced: HashMap<MapData, u32, Traced>,
+    pub(super) traced: HashMap<MapData, u32, Traced>,
     epoch: Array<MapData, u32>,
-    lost: PerCpuArray<MapData, u64>,
+    pub(super) lost: PerCpuArray<MapData, u64>,
+    pub(super) spared: PerCpuArray<MapData, u64>,
     epoch_now: u32,
     iterates: bool,
     generation: Array<MapData, u64>,
@@ -206,17 +205,29 @@ impl MarkerProgram {
     }
 }
 
-/// Raw tracepoints that are always attached: program, tracepoint.
+/// Raw tracepoints that are always attached: program, tracepoint. Programs on the same tracepoint
+/// run in this order; what they do for each other is in memtrace-ebpf/src/probe/spare.rs.
 const ALWAYS: &[(&str, &str)] = &[
     ("process_fork", "sched_process_fork"),
+    ("spare_fork", "sched_process_fork"),
+    (WAKER, "sched_process_fork"),
     ("process_exec", "sched_process_exec"),
+    ("spare_exec", "sched_process_exec"),
+    (WAKER, "sched_process_exec"),
+    (EXIT, "sched_process_exit"),
+    (WAKER, "sched_process_exit"),
     ("task_rename", "task_rename"),
-    ("process_exit", "sched_process_exit"),
     ("mark_victim", "mark_victim"),
     ("signal_generate", "signal_generate"),
     ("memcg_reclaim", "mm_vmscan_memcg_reclaim_begin"),
     ("direct_reclaim", "mm_vmscan_direct_reclaim_begin"),
 ];
+
+pub(super) const EXIT: &str = "process_exit";
+const WAKER: &str = "wake_reader";
+
+/// Programs that lose nothing when the kernel skips them.
+pub(super) const SPARES: &[&str] = &["spare_fork", "spare_exec", WAKER];
 
 /// Those on classic tracepoints: program, category, event.
 const PLAIN: &[(&str, &str, &str)] = &[
@@ -276,6 +287,7 @@ impl Probes {
         let epoch = take(&mut ebpf, "EPOCH")?;
         let generation = take(&mut ebpf, "GENERATION")?;
         let lost = take(&mut ebpf, "LOST")?;
+        let spared = take(&mut ebpf, "SPARED")?;
         Ok((
             Self {
                 ebpf,
@@ -284,6 +296,7 @@ impl Probes {
                 traced,
                 epoch,
                 lost,
+                spared,
                 epoch_now: 0,
                 iterates,
                 generation,
@@ -352,48 +365,6 @@ impl Probes {
     fn move_generation(&mut self) {
         self.generation_now += 1;
         let _ = self.generation.set(0, self.generation_now << 32, 0);
-    }
-
-    /// Records that could not be sent since the start, by class of [`lost`].
-    pub fn lost(&self) -> [u64; lost::CLASSES as usize] {
-        let mut total = [0; lost::CLASSES as usize];
-        for (class, sum) in (0_u32..).zip(&mut total) {
-            if let Ok(values) = self.lost.get(&class, 0) {
-                *sum = values.iter().sum();
-            }
-        }
-        total
-    }
-
-    /// How often the kernel has skipped one of our programs because it was running on that cpu
-    /// already: interrupted by itself, or, where tracepoints and uprobes can be preempted, by another
-    /// process. Counted by the kernel since 5.12 (`recursion_misses`).
-    pub fn skipped(&self) -> u64 {
-        self.ebpf
-            .programs()
-            .filter_map(|(_, program)| {
-                let fd = program.fd().ok()?.as_fd().as_raw_fd();
-                let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
-                let count = info
-                    .lines()
-                    .find_map(|line| line.strip_prefix("recursion_misses:"))?;
-                count.trim().parse::<u64>().ok()
-            })
-            .sum()
-    }
-
-    /// What could not be sent of one process.
-    pub fn unsent(&self, pid: u32) -> Unsent {
-        let Ok([_, _, _, epoch_and_marks, steps_and_too_fast, _]) = self.traced.get(&pid, 0) else {
-            return Unsent::default();
-        };
-        let [_, marks] = halves(epoch_and_marks);
-        let [steps, too_fast] = halves(steps_and_too_fast);
-        Unsent {
-            marks,
-            steps,
-            too_fast,
-        }
     }
 
     /// Puts a marker probe at an offset of an open file, for every process that maps it.
@@ -468,7 +439,9 @@ fn load_typed(
             continue;
         }
         let probe: &mut RawTracePoint = program(ebpf, name)?;
-        probe.load().map_err(failed("load", name))?;
+        if probe.fd().is_err() {
+            probe.load().map_err(failed("load", name))?;
+        }
         probe.attach(tracepoint).map_err(failed("attach", name))?;
     }
     Ok((sensor, btf.is_some()))
@@ -598,13 +571,6 @@ fn attach_rss(ebpf: &mut Ebpf, sensor: Sensor) -> Result<RssLink, LoadError> {
             ))
         }
     }
-}
-
-/// Two numbers that lie side by side in a struct, the first one first.
-fn halves(both: u64) -> [u32; 2] {
-    let bytes = both.to_ne_bytes();
-    let half = |at: usize| u32::from_ne_bytes([0, 1, 2, 3].map(|byte| bytes[at + byte]));
-    [half(0), half(4)]
 }
 
 fn failed(action: &'static str, name: &str) -> impl FnOnce(ProgramError) -> LoadError {

@@ -4,6 +4,7 @@
 
 pub mod btf;
 pub mod cgroup;
+pub mod counts;
 pub mod drain;
 pub mod enrich;
 pub mod facts;

@@ -34,19 +34,30 @@ impl Session {
         self.answer(clock::now(), &mut out);
     }
 
-    /// Takes over how often the kernel skipped a probe. An end may have been among those, so everybody
+    /// Takes over what the kernel skipped our probes for. An end may have been among it, so everybody
     /// is looked at.
     pub(super) fn count_skipped(&mut self) {
         let now = self.probes.skipped();
-        let count = now.saturating_sub(std::mem::replace(&mut self.skipped, now));
+        let before = std::mem::replace(&mut self.skipped, now);
+        let mut out = Vec::new();
+        let count = now.events.saturating_sub(before.events);
         if count > 0 {
-            let mut out = Vec::new();
             self.lost.add(loss::Kind::SkippedProbe, count);
             self.track
                 .lost(clock::now(), loss::Kind::SkippedProbe, count, &mut out);
-            self.census_into(clock::now(), &mut out);
-            self.answer(clock::now(), &mut out);
         }
+        if now != before {
+            self.census_into(clock::now(), &mut out);
+        }
+        self.answer(clock::now(), &mut out);
+    }
+
+    /// Ends that were not heard of, as far as the probes have not counted them themselves.
+    pub(super) fn count_unheard(&mut self) {
+        let counted = lost::LIFE as usize;
+        let counted = self.kernel_lost.get(counted).copied().unwrap_or(0);
+        let count = self.unheard.saturating_sub(counted);
+        self.lost.add(loss::Kind::LifeRecord, count);
     }
 
     /// Losses of processes that go on.

@@ -27,6 +27,7 @@ use crate::{
     event::{Event, Kind, Task},
     kernel::{
         cgroup::{self, MemoryController},
+        counts::Skipped,
         enrich,
         facts::Facts,
         finder::{Finder, News},
@@ -97,7 +98,9 @@ struct Session {
     fan: Fan,
     lost: Ledger,
     kernel_lost: [u64; lost::CLASSES as usize],
-    skipped: u64,
+    skipped: Skipped,
+    /// Lives that a census found to be over.
+    unheard: u64,
     markers_found: Vec<u64>,
     diagnostics: Option<Diagnostics>,
     events: Vec<Event>,
@@ -197,7 +200,8 @@ impl Session {
             fan: Fan::new(wanted, writer),
             lost: Ledger::default(),
             kernel_lost: [0; lost::CLASSES as usize],
-            skipped: 0,
+            skipped: Skipped::default(),
+            unheard: 0,
             markers_found: Vec::new(),
             diagnostics,
             events: Vec::new(),
@@ -405,6 +409,7 @@ impl Session {
                     self.fan.end(life);
                 }
                 Output::TooMany => self.lost.add(loss::Kind::LifeTable, 1),
+                Output::Unheard => self.unheard += 1,
                 Output::UntracedKill(kill) => notice(&format!(
                     "the OOM killer killed {} (pid {}), which is not traced",
                     crate::text::escape(&kill.victim.comm),
@@ -557,6 +562,13 @@ impl Session {
         }
         self.count_losses();
         self.count_skipped();
+        if self.skipped.ends > 0 {
+            // Who is not found twice is over. All that was on its way has come.
+            self.census_into(clock::now(), &mut out);
+            self.census_into(clock::now(), &mut out);
+            self.answer(clock::now(), &mut out);
+        }
+        self.count_unheard();
         self.lose_by_process(&mut out);
         self.track.detach(clock::now(), &mut out);
         self.answer(clock::now(), &mut out);

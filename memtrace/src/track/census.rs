@@ -135,6 +135,7 @@ impl Track {
             };
             life.tell(at, What::Lost(lost), out);
             life.tell(at, What::Exit(Exit::default()), out);
+            out.push(Output::Unheard);
             self.close(*life, out);
         }
         self.people.remove(pid);

@@ -42,6 +42,8 @@ pub enum Output {
     Entry(LifeId, Entry),
     /// The life is over, its last entry was given out.
     Ended(LifeId, Tgid),
+    /// The life that is over ended without our hearing of it.
+    Unheard,
     /// There are more processes than are remembered: one is not known.
     TooMany,
     /// The OOM killer chose a process that is not traced.

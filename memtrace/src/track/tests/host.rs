@@ -133,6 +133,7 @@ impl Host {
                     self.story.push((pid, short(entry)));
                 }
                 Output::Ended(_, pid) => self.story.push((pid.0, "ended".to_owned())),
+                Output::Unheard => self.story.push((0, "unheard".to_owned())),
                 Output::TooMany => self.story.push((0, "too many".to_owned())),
                 Output::UntracedKill(kill) => {
                     self.story
