@@ -22,6 +22,9 @@ globals! {
     /// Not zero: every exec is held in the table until user space has looked at it.
     WATCH_EXEC: u32;
 
+    /// Always zero, which the compiler does not know: what stands behind it is never run.
+    NEVER: u32;
+
     /// Possible cpus.
     CPUS: u32;
     /// Not zero: `bpf_get_attach_cookie` exists (5.15).
@@ -83,6 +86,8 @@ globals! {
     TASK_EXIT_CODE: u32;
     /// `task_struct.cgroups`
     TASK_CGROUPS: u32;
+    /// `task_struct.rss_stat.count`, before 6.2; else zero.
+    TASK_RSS: u32;
     /// `cred.uid`
     CRED_UID: u32;
     /// `signal_struct.live`

@@ -8,6 +8,7 @@ use memtrace_ebpf::wire::{Header, lost};
 
 use crate::maps::LOST;
 
+const BPF_RB_NO_WAKEUP: u64 = 1;
 const BPF_RB_FORCE_WAKEUP: u64 = 2;
 
 /// When the reader is to be woken.
@@ -18,6 +19,8 @@ pub(crate) enum Wake {
     /// If it had read all that was there before, as the kernel itself finds out
     /// (`bpf_ringbuf_commit`, kernel/bpf/ringbuf.c): one that has fallen behind is awake.
     IfCaughtUp,
+    /// By another probe, behind this one: see `probe/spare.rs`.
+    Later,
 }
 
 impl Wake {
@@ -26,18 +29,21 @@ impl Wake {
         match self {
             Self::Now => BPF_RB_FORCE_WAKEUP,
             Self::IfCaughtUp => 0,
+            Self::Later => BPF_RB_NO_WAKEUP,
         }
     }
 }
 
 /// Room for a record, its header filled; or nothing, and the loss is counted.
+///
+/// The time is taken before the room: a probe may be preempted in between, and the reader relies on
+/// this, that what lies behind a record was sent by those who do nothing older than it afterwards.
 #[inline(always)]
 pub(crate) fn reserve<T: 'static>(ring: &RingBuf, tag: u32, class: u32) -> Option<RingBufEntry<T>> {
-    let entry = ring.reserve::<T>(0);
-    match entry {
+    let header = header_of::<T>(tag);
+    match ring.reserve::<T>(0) {
         Some(mut entry) => {
-            let header = entry.as_mut_ptr().cast::<Header>();
-            unsafe { *header = header_of::<T>(tag) };
+            unsafe { *entry.as_mut_ptr().cast::<Header>() = header };
             Some(entry)
         }
         None => {
@@ -60,7 +66,13 @@ pub(crate) fn header_of<T>(tag: u32) -> Header {
 /// Counts one lost record of a class.
 #[inline(always)]
 pub(crate) fn count_lost(class: u32) {
-    if let Some(count) = LOST.get_ptr_mut(class) {
+    add_one(LOST.get_ptr_mut(class));
+}
+
+/// Counts up on one's own cpu.
+#[inline(always)]
+pub(crate) fn add_one(count: Option<*mut u64>) {
+    if let Some(count) = count {
         unsafe { *count += 1 };
     }
 }

@@ -2,9 +2,9 @@
 
 use aya_ebpf::{
     macros::map,
-    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, RingBuf},
 };
-use memtrace_ebpf::wire::{self, lost};
+use memtrace_ebpf::wire::{self, lost, spared};
 
 /// What the probes remember of a traced process.
 #[repr(C)]
@@ -22,8 +22,10 @@ pub(crate) struct Traced {
     pub(crate) lost_marks: u32,
     /// RSS steps that could not be sent.
     pub(crate) lost_rss: u32,
-    /// Always zero.
-    pub(crate) zero: u32,
+    /// Checkpoints that came too fast.
+    pub(crate) limited_marks: u32,
+    /// When the next checkpoint would be due if all had come at the rate that is allowed.
+    pub(crate) mark_due: u64,
 }
 
 impl Traced {
@@ -34,7 +36,8 @@ impl Traced {
         epoch: 0,
         lost_marks: 0,
         lost_rss: 0,
-        zero: 0,
+        limited_marks: 0,
+        mark_due: 0,
     };
 }
 
@@ -85,13 +88,26 @@ pub(crate) static RSS_RING: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 #[map]
 pub(crate) static LIFE_RING: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 
-/// Checkpoints.
+/// Empty; see `probe/marker.rs`.
 #[map]
-pub(crate) static MARK_RING: RingBuf = RingBuf::with_byte_size(1 << 22, 0);
+pub(crate) static NOWHERE: ProgramArray = ProgramArray::with_max_entries(1, 0);
+
+/// Checkpoints: forty thousand with short names, for two hundred processes that come at once.
+#[map]
+pub(crate) static MARK_RING: RingBuf = RingBuf::with_byte_size(1 << 23, 0);
 
 /// Records that could not be sent, by class. Written by the probes, read by user space.
 #[map]
 pub(crate) static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(lost::CLASSES, 0);
+
+/// Threads whose event a probe with a spare has seen: slot by thread and probe, who it was in the
+/// slot. Two that share one at the same instant have an event told twice, which is harmless. 64 KiB.
+#[map]
+pub(crate) static SEEN: Array<u64> = Array::with_max_entries(crate::probe::spare::SLOTS, 0);
+
+/// Events that a spare told because the probe before it was skipped, by probe.
+#[map]
+pub(crate) static SPARED: PerCpuArray<u64> = PerCpuArray::with_max_entries(spared::PROBES, 0);
 
 /// `__per_cpu_offset[]`, learned by the probe of that name. 8 KiB.
 #[map]
@@ -100,10 +116,6 @@ pub(crate) static CPU_OFFSETS: Array<u64> = Array::with_max_entries(1024, 0);
 /// A per-cpu map whose addresses give [`CPU_OFFSETS`] away.
 #[map]
 pub(crate) static PER_CPU: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
-
-/// Where a checkpoint is put together before it is sent with its true length.
-#[map]
-pub(crate) static MARK_SCRATCH: PerCpuArray<wire::Mark> = PerCpuArray::with_max_entries(1, 0);
 
 /// Where a census record is put together.
 #[map]

@@ -33,6 +33,9 @@ pub mod tag {
 pub const TEXT_MAX: usize = 255;
 /// Room for one text: [`TEXT_MAX`], one byte that tells that there was more, and a NUL.
 pub const TEXT_ROOM: usize = 257;
+
+/// The same of a [`ShortMark`].
+pub const SHORT_ROOM: usize = 48;
 /// Most levels of the cgroup tree that are looked at, from the task upwards.
 pub const LEVELS: usize = 8;
 /// Longest cgroup directory name that is kept, without NUL.
@@ -57,8 +60,22 @@ pub mod lost {
     pub const MARK: u32 = 3;
     /// Processes that the table of traced processes had no room for.
     pub const TRACED: u32 = 4;
+    /// Checkpoints that came faster than one process' may.
+    pub const MARK_RATE: u32 = 5;
     /// How many classes there are.
-    pub const CLASSES: u32 = 5;
+    pub const CLASSES: u32 = 6;
+}
+
+/// Probes with a spare, as indices of the `SPARED` counters.
+pub mod spared {
+    /// `sched_process_fork`
+    pub const FORK: u32 = 0;
+    /// `sched_process_exec`
+    pub const EXEC: u32 = 1;
+    /// `sched_process_exit`
+    pub const EXIT: u32 = 2;
+    /// How many there are.
+    pub const PROBES: u32 = 3;
 }
 
 /// What a [`Mark`] came from.
@@ -211,8 +228,8 @@ pub struct Exit {
     pub peak: u64,
     /// Not zero: `pages` is there (6.16 and later).
     pub has_pages: u32,
-    /// Not zero: the process was in the table of traced processes.
-    pub traced: u32,
+    /// Checkpoints of this process that came faster than one process' may.
+    pub limited_marks: u32,
     /// Memory at the end.
     pub pages: Pages,
 }
@@ -281,8 +298,8 @@ pub struct OomMark {
     pub lost_rss: u32,
     /// Levels in use.
     pub levels: u32,
-    /// Always zero.
-    pub zero: u32,
+    /// Checkpoints of the victim that came faster than one process' may.
+    pub limited_marks: u32,
     /// The victim's memory cgroup and those above it.
     pub groups: [Group; LEVELS],
 }
@@ -323,10 +340,10 @@ pub struct Sigkill {
     pub pages: Pages,
 }
 
-/// A checkpoint. The record is cut after the last text byte in use.
+/// A checkpoint. Most have short texts and come as a [`ShortMark`]; it begins as the long one does.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
-pub struct Mark {
+pub struct Mark<const TEXT: usize = { 2 * TEXT_ROOM + 6 }> {
     /// Start of the record.
     pub header: Header,
     /// Process.
@@ -346,8 +363,11 @@ pub struct Mark {
     /// Memory at that instant.
     pub pages: Pages,
     /// Name, then details.
-    pub text: [u8; 2 * TEXT_ROOM + 6],
+    pub text: [u8; TEXT],
 }
+
+/// A checkpoint whose name and details take less than [`SHORT_ROOM`] bytes each.
+pub type ShortMark = Mark<{ 2 * SHORT_ROOM }>;
 
 /// The dynamic loader of a traced process has mapped or unmapped libraries.
 #[repr(C)]
@@ -397,6 +417,7 @@ const _: () = {
     assert!(size_of::<OomMark>() == 1296);
     assert!(size_of::<Sigkill>() == 136);
     assert!(size_of::<Mark>() == 608);
+    assert!(size_of::<ShortMark>() == 184);
     assert!(size_of::<Task>() == 160);
     assert!(size_of::<Loaded>() == 24);
 };

@@ -10,7 +10,7 @@ use std::{
 use crate::{
     kernel::{
         cgroup::{Group, GroupError},
-        spawn,
+        spawn::{self, Start},
     },
     plan::RunPlan,
 };
@@ -56,10 +56,17 @@ pub struct Command {
 
 impl Command {
     /// Starts it, in a cgroup of its own if its memory is limited.
-    pub fn start(plan: &RunPlan) -> Result<Self, StartError> {
+    /// `oom_score_adj` is what it would have had without us.
+    pub fn start(plan: &RunPlan, oom_score_adj: &str) -> Result<Self, StartError> {
         let group = plan.memory_max.map(Group::create).transpose()?;
         let procs = group.as_ref().map(Group::procs);
-        let child = spawn::spawn(&plan.command, procs.as_deref())?;
+        let child = spawn::spawn(
+            &plan.command,
+            Start {
+                procs: procs.as_deref(),
+                oom_score_adj,
+            },
+        )?;
         Ok(Self {
             child,
             status: None,

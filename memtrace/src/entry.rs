@@ -5,6 +5,8 @@
 //! a recording read back gives the bytes that the live run gave. Entries hold facts, not
 //! conclusions; a fact that is not known is absent, never zero.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::units::{BootNanos, Bytes, Tgid, Tid};
@@ -36,7 +38,7 @@ pub enum What {
     /// The process replaced its program.
     Exec {
         /// Name, executable and arguments from now on.
-        program: Program,
+        program: Arc<Program>,
     },
     /// The process started a child that is traced too, with a log of its own.
     Child {
@@ -92,7 +94,7 @@ pub struct Begin {
     /// Boot time of its start: with the pid, its identity.
     pub started: BootNanos,
     /// Name, executable and arguments.
-    pub program: Program,
+    pub program: Arc<Program>,
     /// The traced process that forked it, if that is why it is traced.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub parent: Option<Tgid>,

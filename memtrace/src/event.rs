@@ -96,6 +96,29 @@ pub struct Rename {
     pub comm: String,
 }
 
+/// What the probes could not send of one process, so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unsent {
+    /// Checkpoints.
+    pub marks: u32,
+    /// RSS steps.
+    pub steps: u32,
+    /// Checkpoints that came faster than one process' may.
+    pub too_fast: u32,
+}
+
+impl Unsent {
+    /// What has come since `earlier`.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            marks: self.marks.saturating_sub(earlier.marks),
+            steps: self.steps.saturating_sub(earlier.steps),
+            too_fast: self.too_fast.saturating_sub(earlier.too_fast),
+        }
+    }
+}
+
 /// The last thread of a process is exiting.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Exit {
@@ -105,10 +128,8 @@ pub struct Exit {
     pub started: BootNanos,
     /// Status as `wait(2)` gives it, if it could be had.
     pub status: Option<i32>,
-    /// Checkpoints of this process that could not be sent.
-    pub lost_marks: u32,
-    /// RSS steps of this process that could not be sent.
-    pub lost_rss: u32,
+    /// What could not be sent of this process.
+    pub unsent: Unsent,
     /// Highest RSS by the kernel's own count.
     pub peak: Bytes,
     /// Memory at the end, where the kernel still has it.
@@ -176,10 +197,8 @@ pub struct OomMark {
     pub trigger_uid: u32,
     /// Its last reclaim.
     pub reclaim: Option<Reclaim>,
-    /// Checkpoints of the victim that could not be sent.
-    pub lost_marks: u32,
-    /// RSS steps of the victim that could not be sent.
-    pub lost_rss: u32,
+    /// What could not be sent of the victim.
+    pub unsent: Unsent,
     /// The victim's memory cgroup, then those above it.
     pub groups: Vec<Group>,
 }

@@ -43,6 +43,7 @@ pub mod cli;
 pub mod plan;
 
 pub mod command;
+pub mod doctor;
 pub mod run;
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ pub enum Kind {
     KillRecord,
     /// The kernel side could not send a checkpoint.
     CheckpointRecord,
+    /// A process set checkpoints faster than one process may.
+    CheckpointRate,
     /// The kernel's table of traced processes was full.
     TracedTable,
     /// A record arrived that could not be decoded.
@@ -45,10 +47,11 @@ pub enum Severity {
 
 impl Kind {
     /// Every kind, in the order in which the ledger is shown.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::KillRecord,
         Self::LifeRecord,
         Self::CheckpointRecord,
+        Self::CheckpointRate,
         Self::RssRecord,
         Self::TracedTable,
         Self::BadRecord,
@@ -68,6 +71,7 @@ impl Kind {
             Self::KillRecord
             | Self::LifeRecord
             | Self::CheckpointRecord
+            | Self::CheckpointRate
             | Self::TracedTable
             | Self::BadRecord
             | Self::LogLine

@@ -3,12 +3,14 @@
 use std::{
     io::{self, Write as _},
     os::unix::process::ExitStatusExt as _,
+    path::Path,
     process::{ExitCode, ExitStatus},
 };
 
 use clap::Parser as _;
 use memtrace::{
     cli::Cli,
+    doctor,
     entry::Lang,
     loss::Ledger,
     plan::{Plan, ReportPlan, TracePlan},
@@ -41,6 +43,18 @@ fn main() -> ExitCode {
     match plan {
         Plan::Report(plan) => report(&plan).into(),
         Plan::Trace(plan) => trace(*plan).into(),
+        Plan::Doctor { btf } => doctor(btf.as_deref()).into(),
+    }
+}
+
+fn doctor(btf: Option<&Path>) -> u8 {
+    let diagnosis = doctor::examine(btf);
+    // Whoever read may have had enough; the exit status still tells.
+    let _ = io::stdout().write_all(diagnosis.text().as_bytes());
+    match diagnosis.is_able() {
+        true => code::DONE,
+        false if diagnosis.not_permitted => code::NOT_PERMITTED,
+        false => code::FAILED,
     }
 }
 

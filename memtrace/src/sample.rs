@@ -19,7 +19,8 @@ pub(crate) fn begin() -> Begin {
             comm: "python3".into(),
             exe: Some("/usr/bin/python3".into()),
             args: vec!["python3".into(), "backtest.py".into()],
-        },
+        }
+        .into(),
         parent: None,
         uid: Some(1000),
         cgroup: Some("/bot".into()),

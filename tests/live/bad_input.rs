@@ -6,7 +6,9 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use super::rig::{Memtrace, TempDir, Victim, program, run_groups, signal, signed, wait_until};
+use super::rig::{
+    Memtrace, TempDir, Victim, program, run_groups, scaled, signal, signed, wait_until,
+};
 
 #[test]
 fn a_broken_pipe_ends_it_quietly_and_well() {
@@ -118,7 +120,7 @@ fn what_a_killed_memtrace_leaves_is_cleared_up_by_the_next() {
 
 #[test]
 fn a_target_that_ends_at_once_is_no_trouble() {
-    for _ in 0..20 {
+    for _ in 0..scaled(20) {
         let mut victim = Victim::start::<&str>("steps", &[]);
         let pid = victim.pid().to_string();
         let memtrace = Memtrace::start(Command::new(program()).args(["--pid", &pid]));
@@ -131,12 +133,12 @@ fn a_target_that_ends_at_once_is_no_trouble() {
 
 #[test]
 fn signals_in_any_phase_end_it_well() {
-    for round in 0_u32..30 {
+    for round in 0..scaled(30) {
         let memtrace = Memtrace::start(Command::new(program()).args(["--comm", "nobody"]));
         if round % 3 > 0 {
             memtrace.wait_for(|line| line.contains("waiting"));
         }
-        let number = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP][round as usize % 3];
+        let number = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP][round % 3];
         memtrace.signal(number);
         let (code, by) = memtrace.end_either_way();
         // Before it listens there is nothing to be cleared up, and the signal ends it.

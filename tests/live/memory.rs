@@ -7,7 +7,9 @@ use memtrace::{
     units::{Bytes, MB},
 };
 
-use super::rig::{Cgroup, Life, Memtrace, TempDir, Victim, victim_program};
+use super::rig::{
+    Cgroup, Life, Memtrace, TempDir, Victim, kernel_is_before, scaled, victim_program,
+};
 
 /// `Rss` of `/proc/PID/smaps_rollup`: the kernel walks the page tables for it.
 fn rollup(pid: u32) -> u64 {
@@ -127,8 +129,9 @@ fn error_of(measured: &Measured, lives: &[Life]) -> u64 {
 
 #[test]
 fn rss_at_500_checkpoints_is_that_of_smaps_rollup() {
-    let error = largest_error(500);
-    println!("figure: RSS at 500 checkpoints off by at most {error} bytes");
+    let count = scaled(500);
+    let error = largest_error(count);
+    println!("figure: RSS at {count} checkpoints off by at most {error} bytes");
 }
 
 /// The highest RSS that a recording holds.
@@ -157,8 +160,10 @@ fn memory_that_another_process_writes_is_charged_to_its_owner() {
     assert_eq!(remote.hear(), format!("ok {}", 32 * MB));
     let writer = remote.pid();
     assert!(remote.wait().success());
-    // The victim itself has done nothing.
-    memtrace.wait_for_life(victim.pid(), |life| highest(life) >= Bytes::from_mb(32));
+    // The victim itself has done nothing. Before 6.2 its own last faults are not in the sum when
+    // the writer stops, so that the last step may be one that is not told.
+    let least = if kernel_is_before(6, 2) { 31 } else { 32 };
+    memtrace.wait_for_life(victim.pid(), |life| highest(life) >= Bytes::from_mb(least));
     memtrace.wait_for_report(writer);
     let ended = memtrace.stop();
     assert!(highest(&ended.life(writer)) < Bytes::from_mb(16));
@@ -317,13 +322,27 @@ fn file_and_shared_memory_are_told_apart() {
     };
     near(full.anon, start.anon, 20);
     // A file on tmpfs counts as shared memory; anywhere else, as file.
-    if full.shmem.0 - start.shmem.0 < 50 * MB {
-        near(full.shmem, start.shmem, 30);
-        near(full.file, start.file, 40);
+    let (shmem, file) = if is_on_tmpfs(dir.path()) {
+        (70, 0)
     } else {
-        near(full.shmem, start.shmem, 70);
-    }
+        (30, 40)
+    };
+    near(full.shmem, start.shmem, shmem);
+    near(full.file, start.file, file);
     assert!(freed.rss() < Bytes::from_mb(16));
+}
+
+fn is_on_tmpfs(path: &Path) -> bool {
+    let mounts = fs::read_to_string("/proc/self/mounts").expect("/proc is mounted");
+    let on = mounts
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split(' ').skip(1);
+            Some((fields.next()?, fields.next()?))
+        })
+        .filter(|(mount, _)| path.starts_with(mount))
+        .max_by_key(|(mount, _)| mount.len());
+    on.is_some_and(|(_, kind)| kind == "tmpfs")
 }
 
 fn file_step(file: &Path) -> String {

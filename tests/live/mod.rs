@@ -2,10 +2,11 @@
 //! other, and says so where it cannot.
 //!
 //! No test sleeps to keep step: it waits for a line of memtrace, of a victim, or of a recording,
-//! up to [`rig::PATIENCE`].
+//! up to [`rig::patience`].
 
 mod bad_input;
 mod checkpoints;
+mod guest;
 mod kills;
 mod loss;
 mod many;

@@ -30,6 +30,15 @@ pub enum Verb {
     /// and why. The last line is `N passed, N failed`. With CI=true, as root, a group that cannot
     /// be run is a failure.
     Test(Test),
+    /// Boot real kernels in QEMU and run the live tests in each
+    ///
+    /// Kernels, QEMU and what the guests run come as Debian's packages, by name, into target/vm,
+    /// and are kept there; nothing is installed. Needs apt, dpkg, gcc and the Rust target
+    /// x86_64-unknown-linux-musl (which is added where rustup may), and no root. A guest that panics,
+    /// hangs or ends without a verdict has failed, and the end of its kernel's log is shown.
+    ///
+    /// Exit status: 0 every test passed on every kernel; 1 one did not, or a kernel is not to be had.
+    Vm(Vm),
     /// Check formatting, clippy (user space and the bpf target), docs, dependencies, and tidy
     ///
     /// What cannot be checked here (no nightly clippy, no cargo-deny) is listed at the end.
@@ -126,6 +135,22 @@ pub struct Test {
     /// Leave out the tests that trace real processes on this kernel
     #[arg(long)]
     pub no_live: bool,
+}
+
+/// Options of `vm`.
+#[derive(Debug, Args)]
+pub struct Vm {
+    /// Kernels: a line such as 6.12, or `newest` [default: 5.10 6.1 6.12 6.16 newest]
+    pub kernels: Vec<String>,
+    /// Only tests whose name contains this
+    #[arg(long)]
+    pub filter: Option<String>,
+    /// Leave out tests whose name contains this; may be given again
+    #[arg(long, value_name = "NAME")]
+    pub skip: Vec<String>,
+    /// Guests that run at the same time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub jobs: u32,
 }
 
 /// Options of `bench`.

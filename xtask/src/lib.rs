@@ -7,6 +7,8 @@ pub mod build_ebpf;
 
 pub mod test;
 
+pub mod vm;
+
 pub mod bench;
 
 pub mod lint;

@@ -9,6 +9,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().verb {
         Verb::BuildEbpf(options) => xtask::build_ebpf::run(&options),
         Verb::Test(options) => xtask::test::run(&options),
+        Verb::Vm(options) => xtask::vm::run(&options),
         Verb::Lint => xtask::lint::run(),
         Verb::Tidy => xtask::tidy::run(),
         Verb::Bench(options) => xtask::bench::run(&options),

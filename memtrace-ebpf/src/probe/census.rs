@@ -44,7 +44,7 @@ extern "C" fn census(ctx: *const IterTask) -> i32 {
     record.uid = task.uid();
     record.zero = 0;
     record.comm = task.comm();
-    read::exact(mm, &mut record.pages);
+    read::exact_of(task, mm, &mut record.pages);
     groups(task.memcg(), &mut record.groups);
     unsafe {
         let seq = read_volatile(read_volatile(&raw const (*ctx).meta));

@@ -12,10 +12,12 @@ use crate::{
     config::*,
     emit::{Wake, reserve},
     maps::{LIFE_RING, Reclaim, TGID_TO_TRACED, TID_TO_KILLED, TID_TO_RECLAIM},
+    probe::spare::spare_exit,
     read::{self, Task},
 };
 
 const SIGKILL: i32 = 9;
+const SIGCHLD: i32 = 17;
 
 #[raw_tracepoint(tracepoint = "mark_victim")]
 fn mark_victim(ctx: RawTracePointContext) -> i32 {
@@ -38,9 +40,11 @@ fn mark_victim(ctx: RawTracePointContext) -> i32 {
     why(tid, record);
     record.lost_marks = 0;
     record.lost_rss = 0;
+    record.limited_marks = 0;
     if let Some(traced) = TGID_TO_TRACED.get_ptr(record.tgid) {
         record.lost_marks = unsafe { (*traced).lost_marks };
         record.lost_rss = unsafe { (*traced).lost_rss };
+        record.limited_marks = unsafe { (*traced).limited_marks };
     }
     record.levels = groups(victim.memcg(), &mut record.groups);
     entry.submit(Wake::Now.flags());
@@ -58,7 +62,7 @@ fn who(victim: Task, record: &mut OomMark) {
     record.oom_score_adj = i32::from(read::at::<i16>(signal, SIGNAL_OOM_ADJ.load()));
     record.page_tables = read::at(mm, MM_PGTABLES.load());
     record.comm = victim.comm();
-    read::exact(mm, &mut record.exact);
+    read::exact_of(victim, mm, &mut record.exact);
     read::approximate(mm, &mut record.approximate);
 }
 
@@ -73,7 +77,6 @@ fn why(tid: u32, record: &mut OomMark) {
     record.reclaim_at = 0;
     record.gfp = 0;
     record.order = 0;
-    record.zero = 0;
     if let Some(last) = unsafe { TID_TO_RECLAIM.get(tid) } {
         record.reclaim = last.kind;
         record.reclaim_at = last.at;
@@ -110,7 +113,11 @@ fn groups(first: u64, groups: &mut [Group; LEVELS]) -> u32 {
 
 #[raw_tracepoint(tracepoint = "signal_generate")]
 fn signal_generate(ctx: RawTracePointContext) -> i32 {
-    if ctx.arg::<i32>(0) != SIGKILL {
+    let signal = ctx.arg::<i32>(0);
+    if signal != SIGKILL {
+        if signal == SIGCHLD {
+            spare_exit();
+        }
         return 0;
     }
     let (info, target) = (ctx.arg::<u64>(1), Task(ctx.arg(2)));
@@ -137,7 +144,7 @@ fn signal_generate(ctx: RawTracePointContext) -> i32 {
     record.group = ctx.arg(3);
     record.result = ctx.arg(4);
     record.zero = 0;
-    read::exact(target.mm(), &mut record.pages);
+    read::exact_of(target, target.mm(), &mut record.pages);
     entry.submit(Wake::Now.flags());
     0
 }

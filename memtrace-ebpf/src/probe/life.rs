@@ -10,12 +10,13 @@ use aya_ebpf::{
     macros::raw_tracepoint,
     programs::RawTracePointContext,
 };
-use memtrace_ebpf::wire::{ARGS, Exec, Exit, FILENAME, Fork, Rename, lost, tag};
+use memtrace_ebpf::wire::{ARGS, Exec, Exit, FILENAME, Fork, Rename, lost, spared, tag};
 
 use crate::{
     config::*,
     emit::{Wake, count_untraced, reserve},
     maps::{GENERATION, LIFE_RING, TGID_TO_TRACED, Traced},
+    probe::spare::seen,
     read::{self, Task},
 };
 
@@ -23,6 +24,12 @@ const SIGNAL_GROUP_EXIT: u32 = 4;
 
 #[raw_tracepoint(tracepoint = "sched_process_fork")]
 fn process_fork(ctx: RawTracePointContext) -> i32 {
+    seen(spared::FORK);
+    forked(&ctx)
+}
+
+#[inline(always)]
+pub(crate) fn forked(ctx: &RawTracePointContext) -> i32 {
     let (parent, child) = (Task(ctx.arg(0)), Task(ctx.arg(1)));
     let tgid = child.tgid();
     if tgid != child.pid() {
@@ -44,7 +51,7 @@ fn process_fork(ctx: RawTracePointContext) -> i32 {
     record.uid = child.uid();
     record.comm = child.comm();
     read::exact(mm, &mut record.pages);
-    entry.submit(Wake::IfCaughtUp.flags());
+    entry.submit(Wake::Later.flags());
     0
 }
 
@@ -79,9 +86,15 @@ fn move_generation() {
 
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
 fn process_exec(ctx: RawTracePointContext) -> i32 {
+    seen(spared::EXEC);
+    execed(&ctx)
+}
+
+#[inline(always)]
+pub(crate) fn execed(ctx: &RawTracePointContext) -> i32 {
     let task = Task(ctx.arg(0));
     let tgid = task.tgid();
-    diagnose!(&ctx, "exec of {}", tgid);
+    diagnose!(ctx, "exec of {}", tgid);
     if WATCH_EXEC.load() != 0 {
         trace(tgid);
     } else if TGID_TO_TRACED.get_ptr(tgid).is_some() {
@@ -96,11 +109,11 @@ fn process_exec(ctx: RawTracePointContext) -> i32 {
     record.tgid = tgid;
     record.uid = task.uid();
     record.comm = task.comm();
-    read::exact(mm, &mut record.pages);
+    read::exact_of(task, mm, &mut record.pages);
     let filename = read::at(ctx.arg::<u64>(2), BPRM_FILENAME.load());
     record.filename_len = read::text(filename, record.filename.as_mut_ptr(), FILENAME) as i32;
     arguments(mm, record);
-    entry.submit(Wake::Now.flags());
+    entry.submit(Wake::Later.flags());
     0
 }
 
@@ -148,29 +161,39 @@ fn task_rename(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// Fires for every thread; the process is gone when none is live. Two threads that exit together
-/// may both see zero, so it can be told twice.
+/// Fires for every thread. Two that exit together may both be the last, so it can be told twice.
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 fn process_exit(ctx: RawTracePointContext) -> i32 {
+    seen(spared::EXIT);
     let task = Task(ctx.arg(0));
-    let signal = task.signal();
-    let live: i32 = read::at(signal, SIGNAL_LIVE.load());
-    if live != 0 {
-        return 0;
+    if is_last_of_process(task) {
+        exited(task);
     }
+    0
+}
+
+/// The process is gone when none of its threads is live.
+#[inline(always)]
+pub(crate) fn is_last_of_process(task: Task) -> bool {
+    read::at::<i32>(task.signal(), SIGNAL_LIVE.load()) == 0
+}
+
+#[inline(always)]
+pub(crate) fn exited(task: Task) {
+    let signal = task.signal();
     let tgid = task.tgid();
     let Some(mut entry) = reserve::<Exit>(&LIFE_RING, tag::EXIT, lost::LIFE) else {
         let _ = TGID_TO_TRACED.remove(tgid);
-        return 0;
+        return;
     };
     let record = unsafe { &mut *entry.as_mut_ptr() };
-    record.traced = 0;
     record.lost_marks = 0;
     record.lost_rss = 0;
+    record.limited_marks = 0;
     if let Some(traced) = TGID_TO_TRACED.get_ptr(tgid) {
-        record.traced = 1;
         record.lost_marks = unsafe { (*traced).lost_marks };
         record.lost_rss = unsafe { (*traced).lost_rss };
+        record.limited_marks = unsafe { (*traced).limited_marks };
     }
     let leader = task.leader();
     let flags: u32 = read::at(signal, SIGNAL_FLAGS.load());
@@ -185,7 +208,6 @@ fn process_exit(ctx: RawTracePointContext) -> i32 {
     let mm = task.mm();
     record.has_pages = u32::from(mm != 0);
     read::exact(mm, &mut record.pages);
-    entry.submit(Wake::Now.flags());
+    entry.submit(Wake::Later.flags());
     let _ = TGID_TO_TRACED.remove(tgid);
-    0
 }

@@ -1,20 +1,25 @@
 //! Uprobes on marker functions: a checkpoint, with the exact RSS of that very instant.
 
+use core::ptr::{read_volatile, write_volatile};
+
 use aya_ebpf::{
     EbpfContext as _,
     helpers::{
         bpf_get_current_pid_tgid,
-        generated::{bpf_get_attach_cookie, bpf_probe_read_user, bpf_probe_read_user_str},
+        generated::{
+            bpf_get_attach_cookie, bpf_ktime_get_boot_ns, bpf_probe_read_user,
+            bpf_probe_read_user_str,
+        },
     },
     macros::uprobe,
     programs::ProbeContext,
 };
-use memtrace_ebpf::wire::{Header, Loaded, Mark, TEXT_ROOM, lost, mark, tag};
+use memtrace_ebpf::wire::{Loaded, Mark, Pages, SHORT_ROOM, TEXT_ROOM, lost, mark, tag};
 
 use crate::{
     config::*,
-    emit::{Wake, count_lost, header_of, reserve},
-    maps::{LIFE_RING, MARK_RING, MARK_SCRATCH, TGID_TO_TRACED},
+    emit::{Wake, count_lost, reserve},
+    maps::{LIFE_RING, MARK_RING, NOWHERE, TGID_TO_TRACED, Traced},
     read,
 };
 
@@ -58,7 +63,8 @@ fn function(ctx: ProbeContext) -> u32 {
 /// `_dl_debug_state()`: the dynamic loader (glibc's and musl's) calls it for debuggers whenever it
 /// has mapped libraries. A library that has just come may hold markers.
 #[uprobe]
-fn loaded(_ctx: ProbeContext) -> u32 {
+fn loaded(ctx: ProbeContext) -> u32 {
+    keep_to_own_stack(&ctx);
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
     if TGID_TO_TRACED.get_ptr(tgid).is_none() {
         return 0;
@@ -73,100 +79,150 @@ fn loaded(_ctx: ProbeContext) -> u32 {
     0
 }
 
+/// Has the program run on the task's own stack. From 6.13 programs of this type get one for each
+/// cpu (`bpf_enable_priv_stack`, kernel/bpf/verifier.c), but a uprobe may be preempted by that of
+/// another process, which then writes into it: garbage in records, and kernels that crash. Programs
+/// with a tail call are exempt, and one that is never reached is enough; the verifier removes it.
+#[inline(always)]
+fn keep_to_own_stack(ctx: &ProbeContext) {
+    if NEVER.load() != 0 {
+        let _ = unsafe { NOWHERE.tail_call(ctx, 0) };
+    }
+}
+
 #[inline(always)]
 fn send(ctx: &ProbeContext, kind: u32, texts: Option<(u64, u64)>) -> u32 {
+    keep_to_own_stack(ctx);
     let id = bpf_get_current_pid_tgid();
     let tgid = (id >> 32) as u32;
     diagnose!(ctx, "marker of kind {} in {}", kind, tgid);
     let Some(traced) = TGID_TO_TRACED.get_ptr_mut(tgid) else {
         return 0;
     };
-    let Some(scratch) = MARK_SCRATCH.get_ptr_mut(0) else {
+    if comes_too_fast(traced) {
+        count_lost(lost::MARK_RATE);
+        unsafe { (*traced).limited_marks += 1 };
         return 0;
-    };
-    let record = unsafe { &mut *scratch };
-    record.header = header_of::<Mark>(tag::MARK);
-    record.tgid = tgid;
-    record.tid = id as u32;
-    record.cookie = if kind == mark::FUNCTION && HAS_COOKIE.load() != 0 {
+    }
+    let cookie = if kind == mark::FUNCTION && HAS_COOKIE.load() != 0 {
         unsafe { bpf_get_attach_cookie(ctx.as_ptr()) }
     } else {
         0
     };
-    record.kind = kind;
-    record.zero = 0;
-    read::own(&mut record.pages);
-    let used = match texts {
-        Some((name, details)) => copy(record, name, details),
-        None => {
-            record.name_len = 0;
-            record.details_len = -1;
-            0
-        }
+    let mut seen = Seen {
+        id,
+        cookie,
+        kind,
+        pages: Pages::default(),
     };
-    let size = (size_of::<Mark>() - size_of::<[u8; 2 * TEXT_ROOM + 6]>()) as u64 + used;
-    record.header = Header {
-        size: size as u32,
-        ..record.header
-    };
-    let flags = Wake::IfCaughtUp.flags();
-    if output(record, size, flags) != 0 {
-        count_lost(lost::MARK);
+    read::own(&mut seen.pages);
+    let mut sent = put::<SHORT_ROOM, { 2 * SHORT_ROOM }>(&seen, texts);
+    if matches!(sent, Put::TooLong) {
+        sent = put::<TEXT_ROOM, { 2 * TEXT_ROOM + 6 }>(&seen, texts);
+    }
+    if matches!(sent, Put::Lost) {
         unsafe { (*traced).lost_marks += 1 };
     }
     0
 }
 
-/// Copies both texts, one behind the other; how many bytes they take.
+/// Nanoseconds from one checkpoint of a process to the next, in the long run: four such processes
+/// are about what the collector keeps up with.
+const INTERVAL_NS: u64 = 20_000;
+/// How far a process may be ahead of that: two hundred thousand checkpoints.
+const AHEAD_NS: u64 = 4_000_000_000;
+
+/// A process that sets checkpoints in a tight loop is held to a rate, so that it cannot drown the
+/// others'. Its threads do not lock each other out of the sum: what they let through twice is little.
 #[inline(always)]
-fn copy(record: &mut Mark, name: u64, details: u64) -> u64 {
+fn comes_too_fast(traced: *mut Traced) -> bool {
+    let now = unsafe { bpf_ktime_get_boot_ns() };
+    let due = unsafe { read_volatile(&raw const (*traced).mark_due) };
+    if due > now + AHEAD_NS {
+        return true;
+    }
+    let from = if due > now { due } else { now };
+    unsafe { write_volatile(&raw mut (*traced).mark_due, from + INTERVAL_NS) };
+    false
+}
+
+/// A checkpoint but for its texts.
+struct Seen {
+    id: u64,
+    cookie: u64,
+    kind: u32,
+    pages: Pages,
+}
+
+/// What became of a record.
+enum Put {
+    Sent,
+    Lost,
+    /// The texts need more room.
+    TooLong,
+}
+
+/// Sends a record with room for two texts. It is put together in the ring: since 6.0 a uprobe may be
+/// interrupted by that of another process on the same cpu, so that nothing of a cpu's own is safe.
+#[inline(always)]
+fn put<const ROOM: usize, const TEXT: usize>(seen: &Seen, texts: Option<(u64, u64)>) -> Put {
+    let Some(mut entry) = reserve::<Mark<TEXT>>(&MARK_RING, tag::MARK, lost::MARK) else {
+        return Put::Lost;
+    };
+    let record = unsafe { &mut *entry.as_mut_ptr() };
+    record.tgid = (seen.id >> 32) as u32;
+    record.tid = seen.id as u32;
+    record.cookie = seen.cookie;
+    record.kind = seen.kind;
+    record.zero = 0;
+    record.pages = seen.pages;
+    record.name_len = 0;
+    record.details_len = -1;
+    let fits = texts.is_none_or(|(name, details)| copy::<ROOM, TEXT>(record, name, details));
+    // The longest room is all that there is: what does not fit is cut.
+    if fits || ROOM == TEXT_ROOM {
+        entry.submit(Wake::IfCaughtUp.flags());
+        Put::Sent
+    } else {
+        // Not silently: behind a record that the reader has not passed nobody wakes it.
+        entry.discard(Wake::IfCaughtUp.flags());
+        Put::TooLong
+    }
+}
+
+/// Copies both texts, one behind the other; false if one takes all of its room.
+#[inline(always)]
+fn copy<const ROOM: usize, const TEXT: usize>(
+    record: &mut Mark<TEXT>,
+    name: u64,
+    details: u64,
+) -> bool {
     let text = record.text.as_mut_ptr();
-    let name_size = user_text(name, text);
+    let name_size = user_text::<ROOM>(name, text);
     let name_len = if name_size > 0 {
         (name_size - 1).cast_unsigned() & 0x1ff
     } else {
         0
     };
-    record.name_len = if name_size > 0 { name_len as i32 } else { -1 };
-    record.details_len = -1;
-    let mut used = name_len;
-    if details != 0 && name_len < TEXT_ROOM as u64 {
-        let details_size = user_text(details, unsafe { text.add(name_len as usize) });
+    record.name_len = if name_size >= 0 { name_len as i32 } else { -1 };
+    let mut fits = name_len < ROOM as u64 - 1;
+    if details != 0 && name_len < ROOM as u64 {
+        let details_size = user_text::<ROOM>(details, unsafe { text.add(name_len as usize) });
         if details_size > 0 {
             let details_len = (details_size - 1).cast_unsigned() & 0x1ff;
             record.details_len = details_len as i32;
-            used += details_len;
+            fits = fits && details_len < ROOM as u64 - 1;
+        } else if details_size == 0 {
+            record.details_len = 0;
         }
     }
-    used
+    fits
 }
 
-/// Copies a NUL-ended string of the program; its size with NUL, or a negative error. A page that
-/// is not resident cannot be read: the probe must not fault.
+/// Copies a NUL-ended string of the program; its size with NUL, or a negative error. Before 6.16 the
+/// size of an empty one is 0 (`strncpy_from_user_nofault`). A page that is not resident cannot be
+/// read: the probe must not fault.
 #[inline(always)]
-fn user_text(from: u64, room: *mut u8) -> i64 {
-    unsafe {
-        bpf_probe_read_user_str(
-            room.cast(),
-            TEXT_ROOM as u32,
-            from as *const core::ffi::c_void,
-        )
-    }
-}
-
-#[inline(always)]
-fn output(record: &mut Mark, size: u64, flags: u64) -> i64 {
-    let size = if size > size_of::<Mark>() as u64 {
-        size_of::<Mark>() as u64
-    } else {
-        size
-    };
-    unsafe {
-        aya_ebpf::helpers::generated::bpf_ringbuf_output(
-            core::ptr::addr_of!(MARK_RING).cast_mut().cast(),
-            core::ptr::from_mut(record).cast(),
-            size,
-            flags,
-        )
-    }
+fn user_text<const ROOM: usize>(from: u64, room: *mut u8) -> i64 {
+    unsafe { bpf_probe_read_user_str(room.cast(), ROOM as u32, from as *const core::ffi::c_void) }
 }

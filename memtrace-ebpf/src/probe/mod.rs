@@ -7,3 +7,4 @@ pub(crate) mod life;
 pub(crate) mod marker;
 pub(crate) mod plain;
 pub(crate) mod rss;
+pub(crate) mod spare;

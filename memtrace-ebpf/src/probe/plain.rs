@@ -148,7 +148,7 @@ fn plain_exit(_ctx: TracePointContext) -> u32 {
         record.lost_rss = 0;
         record.peak = 0;
         record.has_pages = 0;
-        record.traced = 0;
+        record.limited_marks = 0;
         record.pages = Pages::default();
         entry.submit(Wake::Now.flags());
     }

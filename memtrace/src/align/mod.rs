@@ -43,7 +43,7 @@ pub struct Story {
     /// Its clock.
     pub clock: Clock,
     /// What it runs now.
-    pub program: Program,
+    pub program: Arc<Program>,
     /// The name that the program gave itself.
     pub name: Option<String>,
     /// Warning threshold that holds now.
@@ -110,7 +110,7 @@ impl Story {
         Self {
             began: at,
             clock: Clock::of(&begin),
-            program: begin.program.clone(),
+            program: Arc::clone(&begin.program),
             name: None,
             warning: begin.style.warning,
             critical: begin.style.critical,
@@ -203,14 +203,14 @@ impl Story {
 
     fn rename(&mut self, at: BootNanos, comm: &str, rows: &mut Vec<Row>) {
         if self.program.comm != comm {
-            comm.clone_into(&mut self.program.comm);
+            comm.clone_into(&mut Arc::make_mut(&mut self.program).comm);
             rows.push(self.row(at, Line::Renamed(comm.to_owned())));
         }
     }
 
-    fn exec(&mut self, at: BootNanos, program: &Program, rows: &mut Vec<Row>) {
-        self.program = program.clone();
-        rows.push(self.row(at, Line::Replaced(program.clone())));
+    fn exec(&mut self, at: BootNanos, program: &Arc<Program>, rows: &mut Vec<Row>) {
+        self.program = Arc::clone(program);
+        rows.push(self.row(at, Line::Replaced(Program::clone(program))));
         // The memory of the old program is gone; for the new one tracing begins here.
         if !self.started_itself && self.book.marks.count() == 0 {
             self.book.baseline = None;

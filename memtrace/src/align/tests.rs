@@ -99,7 +99,7 @@ fn a_replaced_program_is_measured_from_its_own_beginning() {
     let exec = Entry {
         at: seconds(1),
         what: What::Exec {
-            program: Program::default(),
+            program: Program::default().into(),
         },
     };
     let (_, rows) = rows_of(begin(), &[exec, rss(2, 3)]);

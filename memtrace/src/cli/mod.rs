@@ -51,6 +51,17 @@ pub enum Command {
     Run(RunArgs),
     /// Print the report of logs and recordings again, also of the older Python monitor's logs.
     Report(ReportArgs),
+    /// Try what this host lets memtrace do, and say what it does not, and why.
+    #[command(after_help = "Exit status: 0 memtrace works here · 1 it does not · 4 not permitted.")]
+    Doctor(DoctorArgs),
+}
+
+/// `memtrace doctor`
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// BTF of this very kernel, where /sys/kernel/btf/vmlinux is missing.
+    #[arg(long, value_name = "FILE")]
+    pub btf: Option<PathBuf>,
 }
 
 /// `memtrace run`

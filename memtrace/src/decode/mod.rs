@@ -11,7 +11,7 @@ use crate::{
     entry::NameState,
     event::{
         Event, Exec, Exit, Fork, Group, Kind, Mark, MarkSource, OomMark, Origin, Reclaim, Rename,
-        Sigkill, Task,
+        Sigkill, Task, Unsent,
     },
     units::{BootNanos, Bytes},
 };
@@ -150,9 +150,8 @@ fn rename(fields: &mut Fields<'_>) -> Result<Kind> {
 
 fn exit(fields: &mut Fields<'_>) -> Result<Kind> {
     let (started, pid, status) = (fields.start()?, fields.pid()?, fields.i32()?);
-    let (lost_marks, lost_rss, peak) = (fields.u32()?, fields.u32()?, fields.pages()?);
-    let has_pages = fields.u32()? != 0;
-    let _traced = fields.u32()?;
+    let (marks, steps, peak) = (fields.u32()?, fields.u32()?, fields.pages()?);
+    let (has_pages, too_fast) = (fields.u32()? != 0, fields.u32()?);
     let status = (status != wire::EXIT_STATUS_UNKNOWN).then_some(status);
     let memory = fields.memory()?;
     let memory = has_pages.then_some(memory);
@@ -160,8 +159,11 @@ fn exit(fields: &mut Fields<'_>) -> Result<Kind> {
         pid,
         started,
         status,
-        lost_marks,
-        lost_rss,
+        unsent: Unsent {
+            marks,
+            steps,
+            too_fast,
+        },
         peak,
         memory,
     }))
@@ -175,9 +177,8 @@ fn oom_mark(fields: &mut Fields<'_>) -> Result<Kind> {
     let (trigger_pid, trigger_thread) = (fields.pid()?, fields.tid()?);
     let (trigger_comm, user) = (fields.comm()?, fields.u32()?);
     let reclaim = reclaim_of(fields)?;
-    let (lost_marks, lost_rss) = (fields.u32()?, fields.u32()?);
-    let levels = fields.u32()? as usize;
-    let _zero = fields.u32()?;
+    let (marks, steps) = (fields.u32()?, fields.u32()?);
+    let (levels, too_fast) = (fields.u32()? as usize, fields.u32()?);
     let groups: Vec<Group> = (0..wire::LEVELS)
         .map(|_| group(fields))
         .collect::<Result<_>>()?;
@@ -197,8 +198,11 @@ fn oom_mark(fields: &mut Fields<'_>) -> Result<Kind> {
         trigger_comm,
         trigger_uid: user,
         reclaim,
-        lost_marks,
-        lost_rss,
+        unsent: Unsent {
+            marks,
+            steps,
+            too_fast,
+        },
         groups,
     })))
 }

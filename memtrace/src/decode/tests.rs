@@ -116,7 +116,7 @@ fn exit(has_pages: u32) -> Record {
         .u32(3)
         .u64(77)
         .u32(has_pages)
-        .u32(1)
+        .u32(0)
         .pages(PAGES)
 }
 
@@ -249,7 +249,7 @@ fn the_fixtures_are_as_long_as_the_wires_structs() {
     assert_eq!(marked(0, 0, 0, &text).0.len(), size_of::<wire::Mark>());
     assert_eq!(loaded().0.len(), size_of::<wire::Loaded>());
     assert_eq!(task().0.len(), size_of::<wire::Task>());
-    assert_eq!(lost::CLASSES, 5);
+    assert_eq!(lost::CLASSES, 6);
 }
 
 #[test]
@@ -351,8 +351,11 @@ fn an_exit_has_memory_only_where_the_kernel_still_had_it() {
             pid: Tgid(11),
             started: BootNanos(50_000_000),
             status: Some(9),
-            lost_marks: 2,
-            lost_rss: 3,
+            unsent: Unsent {
+                marks: 2,
+                steps: 3,
+                too_fast: 0,
+            },
             peak: Bytes(77 * 4096),
             memory: expected,
         };
@@ -408,8 +411,11 @@ fn an_oom_mark_is_told_in_full() {
             gfp: 0xcc0,
             order: 3,
         }),
-        lost_marks: 4,
-        lost_rss: 5,
+        unsent: Unsent {
+            marks: 4,
+            steps: 5,
+            too_fast: 0,
+        },
         groups: vec![group(8, Some(Bytes(100 * 4096)), "job"), group(1, None, "")],
     };
     assert_eq!(

@@ -36,6 +36,8 @@ pub struct Facts {
     pub cookies: bool,
     /// Capabilities that memtrace needs and this process lacks.
     pub missing_capabilities: Vec<&'static str>,
+    /// How much memory may be locked, where that is limited and may not be raised.
+    pub locked_limit: Option<u64>,
 }
 
 /// Why there is no layout.
@@ -68,6 +70,16 @@ impl Facts {
             )
             .unwrap_or(false),
             missing_capabilities: missing_capabilities(),
+            locked_limit: locked_limit(),
+        }
+    }
+}
+
+impl Facts {
+    /// The programs are loaded: what they were bound to takes more than a thousand processes do.
+    pub fn forget_types(&mut self) {
+        if let Ok(layout) = &mut self.layout {
+            layout.bound_types = Vec::new();
         }
     }
 }
@@ -92,12 +104,7 @@ fn missing_capabilities() -> Vec<&'static str> {
         (38, "CAP_PERFMON"),
         (19, "CAP_SYS_PTRACE"),
     ];
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))
-        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
-        .unwrap_or(0);
+    let effective = effective_capabilities();
     let has = |bit: u32| effective >> bit & 1 == 1;
     let admin = has(21);
     WANTED
@@ -105,4 +112,27 @@ fn missing_capabilities() -> Vec<&'static str> {
         .filter(|(bit, _)| !has(*bit) && (!admin || !matches!(bit, 38 | 39)))
         .map(|(_, name)| *name)
         .collect()
+}
+
+/// Our effective capabilities, a bit each.
+pub(super) fn effective_capabilities() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
+        .unwrap_or(0)
+}
+
+/// The hard `RLIMIT_MEMLOCK` of a process that lacks `CAP_SYS_RESOURCE`.
+fn locked_limit() -> Option<u64> {
+    const SYS_RESOURCE: u32 = 24;
+    if effective_capabilities() >> SYS_RESOURCE & 1 == 1 {
+        return None;
+    }
+    let limits = fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max locked memory"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
 }

@@ -19,7 +19,6 @@ use aya::{
         uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope},
     },
 };
-use memtrace_ebpf::wire::lost;
 
 use super::{
     facts::{BTF, Facts},
@@ -35,7 +34,7 @@ static OBJECT: &[u8] =
     aya::include_bytes_aligned!("../../../memtrace-ebpf/objects/memtrace-aarch64.o");
 
 /// Value of the map of traced processes; the mirror of `Traced` in memtrace-ebpf/src/maps.rs.
-type Traced = [u64; 5];
+type Traced = [u64; 6];
 
 /// Why the probes could not be put in place.
 #[derive(Debug, thiserror::Error)]
@@ -169,12 +168,13 @@ enum RssLink {
 
 /// The probes in the kernel. Dropping this detaches and unloads everything.
 pub struct Probes {
-    ebpf: Ebpf,
+    pub(super) ebpf: Ebpf,
     sensor: Sensor,
     rss_link: Option<RssLink>,
-    traced: HashMap<MapData, u32, Traced>,
+    pub(super) traced: HashMap<MapData, u32, Traced>,
     epoch: Array<MapData, u32>,
-    lost: PerCpuArray<MapData, u64>,
+    pub(super) lost: PerCpuArray<MapData, u64>,
+    pub(super) spared: PerCpuArray<MapData, u64>,
     epoch_now: u32,
     iterates: bool,
     generation: Array<MapData, u64>,
@@ -205,17 +205,29 @@ impl MarkerProgram {
     }
 }
 
-/// Raw tracepoints that are always attached: program, tracepoint.
+/// Raw tracepoints that are always attached: program, tracepoint. Programs on the same tracepoint
+/// run in this order; what they do for each other is in memtrace-ebpf/src/probe/spare.rs.
 const ALWAYS: &[(&str, &str)] = &[
     ("process_fork", "sched_process_fork"),
+    ("spare_fork", "sched_process_fork"),
+    (WAKER, "sched_process_fork"),
     ("process_exec", "sched_process_exec"),
+    ("spare_exec", "sched_process_exec"),
+    (WAKER, "sched_process_exec"),
+    (EXIT, "sched_process_exit"),
+    (WAKER, "sched_process_exit"),
     ("task_rename", "task_rename"),
-    ("process_exit", "sched_process_exit"),
     ("mark_victim", "mark_victim"),
     ("signal_generate", "signal_generate"),
     ("memcg_reclaim", "mm_vmscan_memcg_reclaim_begin"),
     ("direct_reclaim", "mm_vmscan_direct_reclaim_begin"),
 ];
+
+pub(super) const EXIT: &str = "process_exit";
+const WAKER: &str = "wake_reader";
+
+/// Programs that lose nothing when the kernel skips them.
+pub(super) const SPARES: &[&str] = &["spare_fork", "spare_exec", WAKER];
 
 /// Those on classic tracepoints: program, category, event.
 const PLAIN: &[(&str, &str, &str)] = &[
@@ -275,6 +287,7 @@ impl Probes {
         let epoch = take(&mut ebpf, "EPOCH")?;
         let generation = take(&mut ebpf, "GENERATION")?;
         let lost = take(&mut ebpf, "LOST")?;
+        let spared = take(&mut ebpf, "SPARED")?;
         Ok((
             Self {
                 ebpf,
@@ -283,6 +296,7 @@ impl Probes {
                 traced,
                 epoch,
                 lost,
+                spared,
                 epoch_now: 0,
                 iterates,
                 generation,
@@ -309,7 +323,7 @@ impl Probes {
 
     /// Traces a process from now on.
     pub fn trace(&mut self, pid: u32) -> Result<(), LoadError> {
-        match self.traced.insert(pid, [0; 5], 1) {
+        match self.traced.insert(pid, [0; 6], 1) {
             Ok(()) => {
                 self.move_generation();
                 Ok(())
@@ -330,7 +344,7 @@ impl Probes {
     /// Lets go of a process that was decided on or ended at `at`, in nanoseconds since boot; not of
     /// one that was put in the table since.
     pub fn untrace(&mut self, pid: u32, at: u64) {
-        let Ok([_, _, held, _, _]) = self.traced.get(&pid, 0) else {
+        let Ok([_, _, held, ..]) = self.traced.get(&pid, 0) else {
             return; // it exited, which freed its entry
         };
         if held <= at {
@@ -351,26 +365,6 @@ impl Probes {
     fn move_generation(&mut self) {
         self.generation_now += 1;
         let _ = self.generation.set(0, self.generation_now << 32, 0);
-    }
-
-    /// Records that could not be sent since the start, by class of [`lost`].
-    pub fn lost(&self) -> [u64; lost::CLASSES as usize] {
-        let mut total = [0; lost::CLASSES as usize];
-        for (class, sum) in (0_u32..).zip(&mut total) {
-            if let Ok(values) = self.lost.get(&class, 0) {
-                *sum = values.iter().sum();
-            }
-        }
-        total
-    }
-
-    /// Checkpoints and RSS steps of one process that could not be sent.
-    pub fn lost_by(&self, pid: u32) -> (u64, u64) {
-        self.traced
-            .get(&pid, 0)
-            .map_or((0, 0), |[_, _, _, epoch_and_marks, steps]| {
-                (epoch_and_marks >> 32, steps & 0xffff_ffff)
-            })
     }
 
     /// Puts a marker probe at an offset of an open file, for every process that maps it.
@@ -445,7 +439,9 @@ fn load_typed(
             continue;
         }
         let probe: &mut RawTracePoint = program(ebpf, name)?;
-        probe.load().map_err(failed("load", name))?;
+        if probe.fd().is_err() {
+            probe.load().map_err(failed("load", name))?;
+        }
         probe.attach(tracepoint).map_err(failed("attach", name))?;
     }
     Ok((sensor, btf.is_some()))

@@ -2,24 +2,31 @@
 
 /// Gives back what reading the kernel's BTF took: several times what running takes.
 pub fn give_back() {
-    // SAFETY: malloc_trim takes no pointers and may be called at any time.
     #[cfg(target_env = "gnu")]
-    unsafe {
-        libc::malloc_trim(0);
-    }
+    super::protect::while_unlocked(|| {
+        // SAFETY: malloc_trim takes no pointers and may be called at any time.
+        unsafe {
+            libc::malloc_trim(0);
+        }
+    });
 }
 
 /// Has the calling thread run before others where that is allowed: at the lowest real-time
 /// priority, for even the best nice value leaves it half a cpu beside a hundred others; else at that.
-pub fn go_first() {
-    let lowest = libc::sched_param { sched_priority: 1 };
+/// True if it is the former.
+pub fn go_first() -> bool {
+    // SAFETY: a struct of integers; some C libraries have more of them than the one that counts.
+    let mut lowest: libc::sched_param = unsafe { std::mem::zeroed() };
+    lowest.sched_priority = 1;
     let policy = libc::SCHED_RR | libc::SCHED_RESET_ON_FORK;
     // SAFETY: the parameter is read during the call only; zero is the calling thread (Linux keeps
     // policy and nice value for each).
     unsafe {
-        if libc::sched_setscheduler(0, policy, &raw const lowest) != 0 {
+        let is_first = libc::sched_setscheduler(0, policy, &raw const lowest) == 0;
+        if !is_first {
             libc::setpriority(libc::PRIO_PROCESS, 0, -20);
         }
+        is_first
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod btf;
 pub mod cgroup;
+pub mod counts;
 pub mod drain;
 pub mod enrich;
 pub mod facts;
@@ -13,6 +14,7 @@ pub mod load;
 pub mod memory;
 pub mod offsets;
 pub mod procfs;
+pub mod protect;
 pub mod ring;
 pub mod spawn;
 pub mod symbols;

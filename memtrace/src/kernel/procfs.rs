@@ -202,3 +202,14 @@ pub fn total_memory() -> Option<u64> {
     let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kib * 1024)
 }
+
+/// Our own program and where in it this very function begins: something to put a probe on.
+pub fn own_code() -> Option<(File, u64)> {
+    let here = own_code as fn() -> Option<(File, u64)> as usize as u64;
+    let maps = Process::myself().and_then(|process| process.maps()).ok()?;
+    let map = maps
+        .into_iter()
+        .find(|map| (map.address.0..map.address.1).contains(&here))?;
+    let file = File::open("/proc/self/exe").ok()?;
+    Some((file, here - map.address.0 + map.offset))
+}

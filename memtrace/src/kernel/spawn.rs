@@ -1,7 +1,7 @@
 //! Starts the command of `run`, in its cgroup from its first instruction.
 
 use std::{
-    ffi::OsString,
+    ffi::{CString, OsString},
     fs::File,
     io,
     os::{fd::AsRawFd as _, unix::process::CommandExt as _},
@@ -9,29 +9,47 @@ use std::{
     process::{Child, Command},
 };
 
-/// Starts a command. With a group, it moves itself there before it becomes the command.
-pub fn spawn(command: &[OsString], procs: Option<&Path>) -> io::Result<Child> {
+/// What a command starts with, beside what it inherits.
+#[derive(Debug, Clone, Copy)]
+pub struct Start<'a> {
+    /// The file that moves it into its cgroup before it becomes the command.
+    pub procs: Option<&'a Path>,
+    /// Its `oom_score_adj`: ours is not for it.
+    pub oom_score_adj: &'a str,
+}
+
+/// Starts a command.
+pub fn spawn(command: &[OsString], start: Start<'_>) -> io::Result<Child> {
     let (program, args) = command
         .split_first()
         .ok_or_else(|| io::Error::other("no command was given"))?;
     let mut builder = Command::new(program);
     builder.args(args);
-    let procs = procs
+    let procs = start
+        .procs
         .map(|path| File::options().write(true).open(path))
         .transpose()?;
-    if let Some(procs) = &procs {
-        let fd = procs.as_raw_fd();
-        // SAFETY: between fork and exec only write(2) is called, which is async-signal-safe, on a
-        // descriptor that `procs` keeps open until spawn has returned.
-        unsafe {
-            builder.pre_exec(move || {
+    let procs_fd = procs.as_ref().map(File::as_raw_fd);
+    let score = CString::new(start.oom_score_adj).map_err(io::Error::other)?;
+    // SAFETY: between fork and exec only open(2), write(2) and close(2) are called, which are
+    // async-signal-safe, on memory and a descriptor that live until spawn has returned.
+    unsafe {
+        builder.pre_exec(move || {
+            if let Some(fd) = procs_fd {
                 // "0" is whoever writes.
-                match libc::write(fd, c"0".as_ptr().cast(), 1) {
-                    1 => Ok(()),
-                    _ => Err(io::Error::last_os_error()),
+                if libc::write(fd, c"0".as_ptr().cast(), 1) != 1 {
+                    return Err(io::Error::last_os_error());
                 }
-            });
-        }
+            }
+            let own = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY);
+            if own >= 0 {
+                let bytes = score.as_bytes();
+                // Raising it is allowed to everybody, and it was lowered only if that was.
+                libc::write(own, bytes.as_ptr().cast(), bytes.len());
+                libc::close(own);
+            }
+            Ok(())
+        });
     }
     builder.spawn()
 }

@@ -17,7 +17,7 @@ use std::{
 
 use crate::{
     cli::{
-        Cli, ColorArg, Command, LangArg, PrecisionArg, ReportArgs, RunArgs, TargetArgs,
+        Cli, ColorArg, Command, DoctorArgs, LangArg, PrecisionArg, ReportArgs, RunArgs, TargetArgs,
         ThresholdArg, TraceArgs,
     },
     entry::{Lang, Limit, Precision, Style},
@@ -33,6 +33,11 @@ pub enum Plan {
     Trace(Box<TracePlan>),
     /// Print reports again.
     Report(ReportPlan),
+    /// Try what this host can do.
+    Doctor {
+        /// The kernel's BTF, if not in its place.
+        btf: Option<PathBuf>,
+    },
 }
 
 /// Watching.
@@ -158,6 +163,7 @@ impl Plan {
                 files,
                 lang: lang.map(language),
             })),
+            Some(Command::Doctor(DoctorArgs { btf })) => Ok(Self::Doctor { btf }),
             None => {
                 let TargetArgs {
                     comm,

@@ -6,7 +6,7 @@ fn plan(line: &[&str]) -> Result<TracePlan, String> {
     let cli = Cli::try_parse_from(std::iter::once(&"memtrace").chain(line)).unwrap();
     match Plan::new(cli) {
         Ok(Plan::Trace(plan)) => Ok(*plan),
-        Ok(Plan::Report(_)) => panic!("not a trace"),
+        Ok(_) => panic!("not a trace"),
         Err(error) => Err(error.to_string()),
     }
 }

@@ -33,6 +33,19 @@ pub(super) fn refused(facts: &Facts, error: LoadError) -> RunError {
     if !error.is_not_permitted() && facts.missing_capabilities.is_empty() {
         return RunError::Other(anyhow::Error::new(error));
     }
+    let may_probe = !facts
+        .missing_capabilities
+        .iter()
+        .any(|name| matches!(*name, "CAP_SYS_ADMIN" | "CAP_BPF" | "CAP_PERFMON"));
+    if let Some(bytes) = facts.locked_limit.filter(|_| may_probe) {
+        return RunError::NotPermitted(format!(
+            "not permitted: {:#}\nbefore 5.11 the kernel counts maps as locked memory, and RLIMIT_MEMLOCK \
+             is {} KiB here: raise it (ulimit -l unlimited, LimitMEMLOCK=infinity in a unit, \
+             docker run --ulimit memlock=-1), or give memtrace CAP_SYS_RESOURCE, with which it does so itself",
+            anyhow::Error::new(error),
+            bytes >> 10
+        ));
+    }
     let missing = if facts.missing_capabilities.is_empty() {
         "the kernel refuses it even so (lockdown, a container's seccomp filter, or \
          kernel.unprivileged_bpf_disabled)"
@@ -46,4 +59,12 @@ pub(super) fn refused(facts: &Facts, error: LoadError) -> RunError {
         anyhow::Error::new(error),
         std::env::current_exe().unwrap_or_default().display()
     ))
+}
+
+/// A thousandth of the machine's memory, from 8 MiB, which hold forty thousand checkpoints with
+/// short names, to 16 MiB, which outlast a cpu that a hypervisor takes away.
+pub(super) fn mark_ring_bytes(total_memory: Option<u64>) -> u32 {
+    let part = (total_memory.unwrap_or(0) >> 10).clamp(8 << 20, 16 << 20);
+    let part = u32::try_from(part).unwrap_or(16 << 20);
+    1 << part.ilog2()
 }

@@ -1,11 +1,13 @@
 //! The wiring: builds the stages, runs the one loop, shuts down in order.
 
 mod ground;
+mod losses;
 mod stop;
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, HashMap, VecDeque},
     process::ExitStatus,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -14,22 +16,23 @@ use memtrace_ebpf::wire::lost;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use self::{
-    ground::{ground, refused},
+    ground::{ground, mark_ring_bytes, refused},
     stop::Stop,
 };
 use crate::{
     clock::{self, Anchor},
     command::Command,
     decode::Decoder,
-    entry::{Begin, Lost, RECORDING_VERSION},
+    entry::{Begin, RECORDING_VERSION},
     event::{Event, Kind, Task},
     kernel::{
-        cgroup::MemoryController,
+        cgroup::{self, MemoryController},
+        counts::Skipped,
         enrich,
         facts::Facts,
         finder::{Finder, News},
         load::{Diagnostics, LoadError, Loader, MarkerProgram, Probes, Sensor, Settings},
-        procfs,
+        procfs, protect,
         ring::Source,
     },
     loss::{self, Ledger},
@@ -95,11 +98,15 @@ struct Session {
     fan: Fan,
     lost: Ledger,
     kernel_lost: [u64; lost::CLASSES as usize],
+    skipped: Skipped,
+    /// Lives that a census found to be over.
+    unheard: u64,
     markers_found: Vec<u64>,
     diagnostics: Option<Diagnostics>,
     events: Vec<Event>,
-    /// The last look into the rings found nothing.
     command: Option<Command>,
+    /// Ours before we asked to be spared.
+    oom_score_adj: String,
 }
 
 /// Traces until there is nothing more to trace or somebody says stop.
@@ -126,9 +133,18 @@ impl Session {
     /// Loads and attaches everything; nothing is traced yet.
     fn start(plan: TracePlan) -> Result<Self, RunError> {
         crate::kernel::memory::keep_together();
+        let oom_score_adj = protect::score();
+        for shortfall in protect::protect() {
+            // A command that is run is waited for, and ours ends with it.
+            if plan.run.is_none() {
+                let protect::Shortfall { what, needs, error } = shortfall;
+                notice(&format!("not {what}: {error}; it needs {needs}"));
+            }
+        }
+        cgroup::remove_left_behind();
         let loader = Loader::begin().context("start a thread")?;
         let without_btf = plan.sensor == Some(Sensor::Tracepoint);
-        let facts = Facts::observe(plan.btf.as_deref(), without_btf);
+        let mut facts = Facts::observe(plan.btf.as_deref(), without_btf);
         let ground = ground(&facts)?;
         let settings = Settings {
             step_pages: (plan.step.0 / facts.page_bytes).max(1),
@@ -142,6 +158,7 @@ impl Session {
         let object = object.context("read the eBPF object")?;
         let (mut probes, rings) = Probes::load(loader, &facts, ground, settings, object.as_deref())
             .map_err(|error| refused(&facts, error))?;
+        facts.forget_types();
         let diagnostics = object.and_then(|_| probes.diagnostics());
         let (finder, news) = Finder::start(plan.markers.clone()).context("start a thread")?;
         let terminal = if plan.run.is_some() {
@@ -161,7 +178,7 @@ impl Session {
             targets: plan.targets.clone(),
             target_groups: plan.target_groups.clone(),
             follow: plan.follow,
-            functions: plan.marker_names.clone(),
+            functions: functions(&plan.marker_names, facts.cookies),
             cgroup_v1: controller.as_ref().is_some_and(|controller| controller.v1),
             total_memory: procfs::total_memory().map(Bytes),
         };
@@ -183,10 +200,13 @@ impl Session {
             fan: Fan::new(wanted, writer),
             lost: Ledger::default(),
             kernel_lost: [0; lost::CLASSES as usize],
+            skipped: Skipped::default(),
+            unheard: 0,
             markers_found: Vec::new(),
             diagnostics,
             events: Vec::new(),
             command: None,
+            oom_score_adj,
             plan,
             facts,
             controller,
@@ -206,15 +226,16 @@ impl Session {
             {
                 self.take_news(news);
             }
-            let command = Command::start(&run).map_err(|source| match source {
-                crate::command::StartError::Spawn(source) => {
-                    let command = run.command.first().cloned().unwrap_or_default();
-                    RunError::Spawn { command, source }
-                }
-                other @ crate::command::StartError::Group(_) => {
-                    RunError::Other(anyhow::Error::new(other))
-                }
-            })?;
+            let command =
+                Command::start(&run, &self.oom_score_adj).map_err(|source| match source {
+                    crate::command::StartError::Spawn(source) => {
+                        let command = run.command.first().cloned().unwrap_or_default();
+                        RunError::Spawn { command, source }
+                    }
+                    other @ crate::command::StartError::Group(_) => {
+                        RunError::Other(anyhow::Error::new(other))
+                    }
+                })?;
             self.track.want(Tgid(command.pid()));
             self.command = Some(command);
             return Ok(());
@@ -236,7 +257,7 @@ impl Session {
             let pid = task.pid.0;
             let program = procfs::program(pid, &task.comm);
             self.track
-                .found(at, task, program, self.cgroups(pid), &mut out);
+                .found(at, task, Arc::new(program), self.cgroups(pid), &mut out);
             self.answer(at, &mut out);
         }
         Ok(())
@@ -388,6 +409,7 @@ impl Session {
                     self.fan.end(life);
                 }
                 Output::TooMany => self.lost.add(loss::Kind::LifeTable, 1),
+                Output::Unheard => self.unheard += 1,
                 Output::UntracedKill(kill) => notice(&format!(
                     "the OOM killer killed {} (pid {}), which is not traced",
                     crate::text::escape(&kill.victim.comm),
@@ -445,7 +467,7 @@ impl Session {
             version: RECORDING_VERSION,
             pid,
             started: person.started,
-            program: person.program.clone(),
+            program: Arc::clone(&person.program),
             parent,
             uid: person.uid,
             style: self.plan.style.of(limit.as_ref()),
@@ -475,33 +497,10 @@ impl Session {
         }
     }
 
-    /// Takes over what the probes counted as lost since the last time.
-    fn count_losses(&mut self) {
-        let now = self.probes.lost();
-        let before = std::mem::replace(&mut self.kernel_lost, now);
-        let mut out = Vec::new();
-        for (class, (now, before)) in (0_u32..).zip(now.into_iter().zip(before)) {
-            let count = now.saturating_sub(before);
-            if count == 0 {
-                continue;
-            }
-            let kind = class_kind(class);
-            self.lost.add(kind, count);
-            // Steps and checkpoints are counted for each process and told at its end.
-            if !matches!(kind, loss::Kind::RssRecord | loss::Kind::CheckpointRecord) {
-                self.track.lost(clock::now(), kind, count, &mut out);
-            }
-            if kind == loss::Kind::LifeRecord {
-                // Somebody may have come or gone unheard.
-                self.census_into(clock::now(), &mut out);
-            }
-        }
-        self.answer(clock::now(), &mut out);
-    }
-
     fn census(&mut self) {
         // What many processes at once took: their logs opened, their files searched.
         crate::kernel::memory::give_back();
+        self.count_skipped();
         let (at, mut out) = (clock::now(), Vec::new());
         self.census_into(at, &mut out);
         self.answer(at, &mut out);
@@ -519,10 +518,8 @@ impl Session {
                 let mut checkpoints = false;
                 for (found, cookie) in found {
                     let which = crate::kernel::symbols::program_for(&found.symbol);
-                    let cookie = cookie.filter(|_| self.facts.cookies);
-                    let attached = self
-                        .probes
-                        .attach_marker(which, &file, found.offset, cookie);
+                    let told = cookie.filter(|_| self.facts.cookies);
+                    let attached = self.probes.attach_marker(which, &file, found.offset, told);
                     match attached {
                         Ok(()) => {
                             self.markers_found.extend(cookie);
@@ -564,12 +561,20 @@ impl Session {
             self.take(event, &mut out);
         }
         self.count_losses();
+        self.count_skipped();
+        if self.skipped.ends > 0 {
+            // Who is not found twice is over. All that was on its way has come.
+            self.census_into(clock::now(), &mut out);
+            self.census_into(clock::now(), &mut out);
+            self.answer(clock::now(), &mut out);
+        }
+        self.count_unheard();
         self.lose_by_process(&mut out);
         self.track.detach(clock::now(), &mut out);
         self.answer(clock::now(), &mut out);
         self.lost.merge(&self.source.lost);
         for (cookie, name) in &self.plan.marker_names {
-            if !self.markers_found.contains(cookie) && self.facts.cookies {
+            if !self.markers_found.contains(cookie) {
                 notice(&format!("--marker: no target had a function for `{name}`"));
             }
         }
@@ -588,43 +593,27 @@ impl Session {
             command,
         }
     }
-
-    /// Losses of processes that go on.
-    fn lose_by_process(&mut self, out: &mut Vec<Output>) {
-        let traced: Vec<Tgid> = self.track.traced().collect();
-        for pid in traced {
-            let (marks, steps) = self.probes.lost_by(pid.0);
-            let kinds = [
-                (loss::Kind::CheckpointRecord, marks),
-                (loss::Kind::RssRecord, steps),
-            ];
-            for (kind, count) in kinds.into_iter().filter(|(_, count)| *count > 0) {
-                self.track
-                    .lost_by(clock::now(), pid, Lost { kind, count }, out);
-            }
-        }
-    }
-}
-
-/// A thousandth of the machine's memory, from 4 MiB, which 200 processes fill in some 30 ms if all
-/// do nothing but set checkpoints, to 16 MiB, which outlast a cpu that a hypervisor takes away.
-fn mark_ring_bytes(total_memory: Option<u64>) -> u32 {
-    let part = (total_memory.unwrap_or(0) >> 10).clamp(4 << 20, 16 << 20);
-    let part = u32::try_from(part).unwrap_or(16 << 20);
-    1 << part.ilog2()
-}
-
-fn class_kind(class: u32) -> loss::Kind {
-    match class {
-        lost::RSS => loss::Kind::RssRecord,
-        lost::KILL => loss::Kind::KillRecord,
-        lost::MARK => loss::Kind::CheckpointRecord,
-        lost::TRACED => loss::Kind::TracedTable,
-        _ => loss::Kind::LifeRecord,
-    }
 }
 
 fn notice(text: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stderr(), "memtrace: {text}");
+}
+
+/// What the checkpoint of each marker function is called. Where the kernel cannot say which function
+/// it was, all of them have one name.
+fn functions(names: &HashMap<u64, String>, cookies: bool) -> HashMap<u64, String> {
+    if cookies || names.is_empty() {
+        return names.clone();
+    }
+    let in_order: BTreeMap<_, _> = names.iter().collect();
+    let all: Vec<&str> = in_order.into_values().map(String::as_str).collect();
+    let all = all.join(" | ");
+    if names.len() > 1 {
+        notice(&format!(
+            "--marker: this kernel cannot tell functions apart (bpf_get_attach_cookie came with 5.15): \
+             the checkpoints of all of them are called [{all}]"
+        ));
+    }
+    HashMap::from([(0, all)])
 }

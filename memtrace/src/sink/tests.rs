@@ -131,7 +131,8 @@ fn a_file_name_holds_nothing_that_a_directory_would_read() {
         program: Program {
             comm: "../a b\n加".into(),
             ..Program::default()
-        },
+        }
+        .into(),
         ..begin()
     };
     assert_eq!(

@@ -1,5 +1,7 @@
 //! All processes of the machine at one instant: who ran before us, who came or went unheard.
 
+use std::sync::Arc;
+
 use super::{Output, Track, people::Person};
 use crate::{
     entry::{Exit, Lost, Program, What},
@@ -17,7 +19,7 @@ impl Track {
         &mut self,
         at: BootNanos,
         task: Task,
-        program: Program,
+        program: Arc<Program>,
         cgroups: Vec<String>,
         out: &mut Vec<Output>,
     ) {
@@ -75,7 +77,7 @@ impl Track {
         }
         self.retire(at, task.pid, task.started, out);
         let parent = self.people.get(task.parent);
-        let program = parent.map(|parent| parent.program.clone());
+        let program = parent.map(|parent| Arc::clone(&parent.program));
         if !self.people.see(at, task, program.unwrap_or_default()) {
             out.push(Output::TooMany);
             return;
@@ -133,6 +135,7 @@ impl Track {
             };
             life.tell(at, What::Lost(lost), out);
             life.tell(at, What::Exit(Exit::default()), out);
+            out.push(Output::Unheard);
             self.close(*life, out);
         }
         self.people.remove(pid);

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     entry::{Actor, Entry, Lost, Neighbours, OomKill, Sigkill, SigkillKind, What},
-    event::{self, OomMark, Origin},
+    event::{self, OomMark, Origin, Unsent},
     loss,
     units::{BootNanos, Tgid, Tid},
 };
@@ -21,6 +21,8 @@ use crate::{
 /// How long a kill waits for the rest of its story. An OOM of a whole cgroup marks its victims
 /// within microseconds; printing to a slow console in between takes a few milliseconds.
 const HOLD_NS: u64 = 20_000_000;
+/// No kill waits longer than this for others of its OOM: the report is to stand on disk in time.
+const LONGEST_HOLD_NS: u64 = 60_000_000;
 /// Marks of one trigger within this time are one OOM.
 const CLUSTER_NS: u64 = 1_000_000_000;
 /// Signals and kills that are remembered.
@@ -57,12 +59,23 @@ struct Marked {
     pid: Tgid,
     started: BootNanos,
     trigger_tid: Tid,
+    /// When the trigger last began to reclaim.
+    reclaimed: Option<BootNanos>,
     /// Inode of the cgroup whose limit was hit.
     group: Option<u64>,
     kill: OomKill,
     neighbours: Option<Neighbours>,
     /// What could not be sent of the victim until then.
     lost: Vec<Lost>,
+}
+
+impl Marked {
+    /// Between two OOMs a thread reclaims again.
+    fn is_of_one_oom_with(&self, other: &Self) -> bool {
+        (self.trigger_tid, self.group) == (other.trigger_tid, other.group)
+            && self.reclaimed == other.reclaimed
+            && self.at.0.abs_diff(other.at.0) < CLUSTER_NS
+    }
 }
 
 impl Kills {
@@ -112,13 +125,19 @@ impl Kills {
         self.marks
             .iter()
             .chain(&self.told)
-            .filter(|other| {
-                other.pid != with.pid
-                    && (other.trigger_tid, other.group) == (with.trigger_tid, with.group)
-                    && other.at.0.abs_diff(with.at.0) < CLUSTER_NS
-            })
+            .filter(|other| other.pid != with.pid && other.is_of_one_oom_with(with))
             .map(|other| other.kill.victim.clone())
             .collect()
+    }
+
+    /// When a mark is to be told: a moment after the last one of its OOM, but not after many.
+    fn due(&self, mark: &Marked) -> BootNanos {
+        let same = self
+            .marks
+            .iter()
+            .filter(|other| other.is_of_one_oom_with(mark));
+        let last = same.map(|other| other.at).max().unwrap_or(mark.at);
+        due(last).min(BootNanos(mark.at.0.saturating_add(LONGEST_HOLD_NS)))
     }
 
     /// The victim whose memory the target of an unmarked signal shares: the kernel signals those
@@ -141,8 +160,8 @@ impl Track {
     /// When [`Track::flush`] is due, if anything waits.
     pub fn deadline(&self) -> Option<BootNanos> {
         let signals = self.kills.signals.iter().map(|signal| signal.at);
-        let marks = self.kills.marks.iter().map(|mark| mark.at);
-        signals.chain(marks).min().map(due)
+        let marks = self.kills.marks.iter().map(|mark| self.kills.due(mark));
+        signals.map(due).chain(marks).min()
     }
 
     pub(super) fn sigkill(
@@ -169,11 +188,13 @@ impl Track {
             Some(sigkill.sender_uid),
         );
         let how = match origin {
-            Origin::NoInfo => SigkillKind::CgroupKill,
+            // Of those without a sender in their siginfo only this one is for one thread; kill(2) has
+            // no siginfo either since 7.3.
+            Origin::NoInfo | Origin::Code(0) if !sigkill.group => SigkillKind::CgroupKill,
             Origin::Code(-6) => SigkillKind::Tkill, // SI_TKILL
             Origin::Code(1..) => SigkillKind::Kernel,
             // SI_USER, and what else a program may write into a siginfo.
-            Origin::Code(_) => SigkillKind::Kill,
+            Origin::NoInfo | Origin::Code(_) => SigkillKind::Kill,
             Origin::Kernel if sigkill.sender_pid == pid => SigkillKind::CpuLimit,
             Origin::Kernel => SigkillKind::PidNamespace,
         };
@@ -224,10 +245,10 @@ impl Track {
         }
         if let Some(life) = self.life((mark.pid, mark.started)) {
             life.wait(out);
-            life.lost_at_kill = (mark.lost_marks, mark.lost_rss);
+            life.unsent_at_kill = mark.unsent;
         } else {
             // Its end came first and has told them.
-            (mark.lost_marks, mark.lost_rss) = (0, 0);
+            mark.unsent = Unsent::default();
         }
         mark.reclaim = mark
             .reclaim
@@ -286,10 +307,11 @@ impl Track {
             pid: mark.pid,
             started: mark.started,
             trigger_tid: mark.trigger_tid,
+            reclaimed: mark.reclaim.map(|reclaim| reclaim.at),
             group,
             kill,
             neighbours: None,
-            lost: losses(mark.lost_marks, mark.lost_rss),
+            lost: losses(mark.unsent),
         }
     }
 
@@ -327,7 +349,12 @@ impl Track {
         if self.deadline().is_none_or(|deadline| deadline > now) {
             return;
         }
-        while let Some(index) = self.kills.marks.iter().position(|mark| due(mark.at) <= now) {
+        while let Some(index) = self
+            .kills
+            .marks
+            .iter()
+            .position(|mark| self.kills.due(mark) <= now)
+        {
             let mark = self.kills.marks.remove(index);
             self.tell_mark(mark, out);
         }
@@ -426,11 +453,17 @@ impl Track {
     }
 }
 
-/// Records of one process that could not be sent, as entries.
-pub(super) fn losses(marks: u32, rss: u32) -> Vec<Lost> {
+/// What could not be sent of one process, as entries.
+pub fn losses(unsent: Unsent) -> Vec<Lost> {
+    let Unsent {
+        marks,
+        steps,
+        too_fast,
+    } = unsent;
     [
         (loss::Kind::CheckpointRecord, marks),
-        (loss::Kind::RssRecord, rss),
+        (loss::Kind::CheckpointRate, too_fast),
+        (loss::Kind::RssRecord, steps),
     ]
     .into_iter()
     .filter(|(_, count)| *count > 0)

@@ -1,8 +1,11 @@
 //! One traced life: its identity, and entries that must wait their turn.
 
+use std::sync::Arc;
+
 use super::{Output, samples::Samples};
 use crate::{
     entry::{Begin, Entry, Memory, Program, What},
+    event::Unsent,
     units::{BootNanos, Bytes, Tgid},
 };
 
@@ -19,8 +22,8 @@ pub(super) struct Life {
     pub(super) pid: Tgid,
     pub(super) started: BootNanos,
     pub(super) last_checkpoint: Option<String>,
-    /// Checkpoints and RSS steps that a kill tells as lost: the end tells those after it.
-    pub(super) lost_at_kill: (u32, u32),
+    /// What a kill tells as not sent: the end tells what came after it.
+    pub(super) unsent_at_kill: Unsent,
     /// When tracing began.
     pub(super) begun: BootNanos,
     /// A process whose program is about to change begins with its first own entry, so that one
@@ -43,7 +46,7 @@ impl Life {
             pid: begin.pid,
             started: begin.started,
             last_checkpoint: None,
-            lost_at_kill: (0, 0),
+            unsent_at_kill: Unsent::default(),
             begun: at,
             begin: Some((at, Box::new(begin))),
             waiting: Vec::new(),
@@ -110,7 +113,7 @@ impl Life {
     pub(super) fn exec(
         &mut self,
         at: BootNanos,
-        program: Program,
+        program: Arc<Program>,
         memory: Memory,
         out: &mut Vec<Output>,
     ) {

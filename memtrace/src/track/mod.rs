@@ -14,10 +14,10 @@ mod samples;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use self::{kills::Kills, life::Life, people::People};
-pub use self::{life::LifeId, people::Person};
+pub use self::{kills::losses, life::LifeId, people::Person};
 use crate::{
     entry::Memory,
     entry::{Begin, Checkpoint, Entry, Exit as ExitEntry, Lost, Program, What},
@@ -42,6 +42,8 @@ pub enum Output {
     Entry(LifeId, Entry),
     /// The life is over, its last entry was given out.
     Ended(LifeId, Tgid),
+    /// The life that is over ended without our hearing of it.
+    Unheard,
     /// There are more processes than are remembered: one is not known.
     TooMany,
     /// The OOM killer chose a process that is not traced.
@@ -231,13 +233,10 @@ impl Track {
             return;
         }
         let parent_is = self.people.get(parent).cloned().unwrap_or_default();
-        let person = Person {
+        let mut person = Person {
             pid: child,
             started,
-            program: Program {
-                comm,
-                ..parent_is.program
-            },
+            program: parent_is.program,
             uid: Some(uid),
             parent: Some(parent),
             cgroups: if cgroups.is_empty() {
@@ -250,6 +249,7 @@ impl Track {
             unsettled: true,
             ..Person::default()
         };
+        person.rename(&comm);
         if !self.remember(at, person, out) || !self.rules.follow {
             return;
         }
@@ -295,11 +295,11 @@ impl Track {
             memory,
         } = exec;
         self.retire(at, pid, started, out);
-        let program = Program {
+        let program = Arc::new(Program {
             comm,
             exe: filename,
             args,
-        };
+        });
         if self.is_old_news(at, pid) {
             return;
         }
@@ -307,7 +307,7 @@ impl Track {
             out.push(Output::TooMany);
             return;
         };
-        person.program = program.clone();
+        person.program = Arc::clone(&program);
         person.unsettled = false;
         person.uid = Some(uid);
         person.memory = Some(memory);
@@ -341,7 +341,7 @@ impl Track {
         if person.program.comm == comm {
             return;
         }
-        person.program.comm.clone_from(&comm);
+        person.rename(&comm);
         if let Some(life) = self.lives.get_mut(&pid) {
             life.rename(at, comm, out);
         } else {
@@ -406,8 +406,7 @@ impl Track {
             pid,
             started,
             status,
-            lost_marks,
-            lost_rss,
+            unsent,
             peak,
             memory,
         } = *exit;
@@ -422,11 +421,7 @@ impl Track {
             self.bury(pid);
             return;
         };
-        let (marks, rss) = life.lost_at_kill;
-        for lost in kills::losses(
-            lost_marks.saturating_sub(marks),
-            lost_rss.saturating_sub(rss),
-        ) {
+        for lost in kills::losses(unsent.since(life.unsent_at_kill)) {
             life.tell(at, What::Lost(lost), out);
         }
         life.tell(at, What::Exit(exit_entry(status, peak, memory)), out);

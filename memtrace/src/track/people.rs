@@ -1,6 +1,6 @@
 //! Every process of the machine as far as it is known, so that a kill can name those in it.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use super::samples::Samples;
 use crate::{
@@ -22,7 +22,8 @@ pub struct Person {
     /// When it began.
     pub started: BootNanos,
     /// What it runs.
-    pub program: Program,
+    /// Shared with its children and its own story: hundreds of workers run the same.
+    pub program: Arc<Program>,
     /// User id.
     pub uid: Option<u32>,
     /// Parent when it was forked.
@@ -47,6 +48,13 @@ pub struct Person {
 }
 
 impl Person {
+    /// It has this command name now.
+    pub(super) fn rename(&mut self, comm: &str) {
+        if self.program.comm != comm {
+            comm.clone_into(&mut Arc::make_mut(&mut self.program).comm);
+        }
+    }
+
     /// It, as somebody else's story names it.
     pub fn actor(&self, tid: Tid) -> Actor {
         Actor {
@@ -120,14 +128,14 @@ impl People {
 
     /// Takes one line of a census; false if there is no room. One that was not known runs what its
     /// parent does.
-    pub(super) fn see(&mut self, at: BootNanos, task: &Task, inherited: Program) -> bool {
+    pub(super) fn see(&mut self, at: BootNanos, task: &Task, inherited: Arc<Program>) -> bool {
         let known = self.knows(task.pid, task.started);
         let Some(person) = self.ensure(at, task.pid, task.started) else {
             return false;
         };
         if !known {
             person.program = inherited;
-            person.program.comm.clone_from(&task.comm);
+            person.rename(&task.comm);
             person.parent = Some(task.parent);
         }
         person.uid = Some(task.uid);

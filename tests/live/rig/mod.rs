@@ -27,12 +27,48 @@ pub(super) use self::{
 };
 
 /// How long a test waits for what has to come, on a machine with other things to do.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) fn patience() -> Duration {
+    Duration::from_secs(30) * slower()
+}
+
+/// A count that makes a test heavy, and less of it on a machine that is slow.
+pub(super) fn scaled(count: usize) -> usize {
+    count / slower() as usize
+}
+
+/// How many times slower than others this machine is: emulated ones are.
+fn slower() -> u32 {
+    static SLOWER: OnceLock<u32> = OnceLock::new();
+    *SLOWER.get_or_init(|| {
+        let told = env::var("MEMTRACE_SLOWER").unwrap_or_else(|_| "1".to_owned());
+        told.parse().expect("MEMTRACE_SLOWER is a number")
+    })
+}
+
+/// Stops a test that would take the whole machine with it from running on anybody's.
+#[track_caller]
+pub(super) fn needs_guest() {
+    let is_guest = env::var_os("MEMTRACE_GUEST").is_some();
+    assert!(
+        is_guest,
+        "this test is for a virtual machine: cargo xtask vm"
+    );
+}
+
+/// Is the kernel older than this?
+pub(super) fn kernel_is_before(major: u32, minor: u32) -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc is mounted");
+    let mut numbers = release
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|number| number.parse::<u32>().unwrap_or(0));
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    version < (major, minor)
+}
 
 /// Asks again and again until there is an answer.
 #[track_caller]
 pub(super) fn wait_until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + patience();
     loop {
         if let Some(answer) = ask() {
             return answer;
@@ -56,8 +92,11 @@ pub(super) fn victim_program(name: &str) -> PathBuf {
     Path::new(&victims).join(name)
 }
 
-/// Top of the workspace.
+/// Top of the workspace, or of what a guest has of it.
 pub(super) fn root() -> PathBuf {
+    if let Some(root) = env::var_os("MEMTRACE_ROOT") {
+        return root.into();
+    }
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent()
         .expect("the tests lie in the workspace")

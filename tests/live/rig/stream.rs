@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use super::PATIENCE;
+use super::patience;
 
 #[derive(Debug, Default)]
 struct State {
@@ -73,7 +73,7 @@ impl Stream {
 
     #[track_caller]
     fn wait(&self, find: impl Fn(&str) -> Option<String>) -> String {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + patience();
         let mut state = self.lock();
         loop {
             // Victims and memtrace print UTF-8; a character that is not whole yet is no line yet.

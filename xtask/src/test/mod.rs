@@ -1,7 +1,7 @@
 //! `test`: every test that this machine can run, and a loud word about those it cannot.
 
 pub mod python;
-mod tally;
+pub(crate) mod tally;
 pub(crate) mod victims;
 
 use std::collections::BTreeMap;
@@ -17,6 +17,9 @@ use crate::workspace::{self, cargo, is_ci, is_root, target_dir};
 
 /// First segment of the names of tests that trace real processes.
 const LIVE: &str = "live";
+
+/// Beginning of the names of those that need a machine of their own.
+const GUEST: &str = "live::guest::";
 
 /// Builds what the tests need, runs them group by group, and counts.
 pub fn run(options: &cli::Test) -> Result<ExitCode> {
@@ -38,7 +41,18 @@ pub fn run(options: &cli::Test) -> Result<ExitCode> {
     run_group("unit", unit.arg("--").args(filter), &mut tally)?;
 
     let obstacle = live_obstacle(options);
-    for (group, names) in integration_tests(filter)? {
+    for (group, mut names) in integration_tests(filter)? {
+        let all = names.len();
+        names.retain(|name| !name.starts_with(GUEST));
+        if names.len() < all {
+            tally.not_run(format!(
+                "{GUEST}: {} tests, they need a virtual machine: cargo xtask vm",
+                all - names.len()
+            ));
+        }
+        if names.is_empty() {
+            continue;
+        }
         if let Some(why) = obstacle.as_ref().filter(|_| group == LIVE) {
             tally.not_run(format!("{group}: {} tests, {}", names.len(), why.text));
             continue;

@@ -2,14 +2,14 @@
 
 /// Counts of one group of tests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Counts {
-    pub(super) passed: u64,
-    pub(super) failed: u64,
-    pub(super) skipped: u64,
+pub(crate) struct Counts {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+    pub(crate) skipped: u64,
 }
 
 impl Counts {
-    pub(super) fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         let Self {
             passed,
             failed,
@@ -79,7 +79,7 @@ impl Tally {
 
 /// Reads a line of Rust's test harness: `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
 /// Something a test prints may stand before it on the line.
-pub(super) fn parse_rust(line: &str) -> Option<Counts> {
+pub(crate) fn parse_rust(line: &str) -> Option<Counts> {
     let (_, result) = line.split_once("test result: ")?;
     let number = |unit: &str| number_before(result, unit).unwrap_or(0);
     Some(Counts {

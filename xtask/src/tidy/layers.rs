@@ -21,7 +21,7 @@ const LAYERS: &[&[&str]] = &[
     &["report_files"],
     &["cli"],
     &["plan"],
-    &["command"],
+    &["command", "doctor"],
     &["run"],
     &["main"],
 ];

@@ -117,13 +117,8 @@ impl Group {
     /// Makes a group limited to so many bytes of memory and no swap, below our own.
     pub fn create(limit: Bytes) -> Result<Self, GroupError> {
         let controller = MemoryController::find().ok_or(GroupError::NoController)?;
-        let own = super::procfs::memory_cgroup(std::process::id()).unwrap_or_default();
-        let own = controller.mount.join(own.trim_start_matches('/'));
-        remove_dead(&own);
-        // In v2 a group with processes cannot hand controllers to children; the root can.
-        let parents = [own, controller.mount.clone()];
         let mut last = None;
-        for parent in parents {
+        for parent in parents(&controller) {
             match Self::create_below(&controller, parent, limit) {
                 Ok(group) => return Ok(group),
                 Err(error) => last = Some(error),
@@ -193,7 +188,21 @@ fn empty(path: &Path, parent: &Path) {
     }
 }
 
+/// Where a group of ours may be: below our own, or else below the root, for in v2 a group with
+/// processes cannot hand controllers to children.
+fn parents(controller: &MemoryController) -> [PathBuf; 2] {
+    let own = super::procfs::memory_cgroup(std::process::id()).unwrap_or_default();
+    let own = controller.mount.join(own.trim_start_matches('/'));
+    [own, controller.mount.clone()]
+}
+
 /// Removes groups whose memtrace was killed before it could.
+pub fn remove_left_behind() {
+    for parent in MemoryController::find().iter().flat_map(parents) {
+        remove_dead(&parent);
+    }
+}
+
 fn remove_dead(parent: &Path) {
     let Ok(entries) = fs::read_dir(parent) else {
         return;

@@ -139,6 +139,9 @@ impl Layout {
             "CSET_MEMORY",
             subsystems.saturating_add(subsystem.saturating_mul(8)),
         ));
+        // Zero says that threads keep nothing to themselves.
+        let untold = btf.offset("task_struct", "rss_stat.count").unwrap_or(0);
+        globals.push(("TASK_RSS", untold));
         let rss = rss(&btf, &mut globals)?;
         globals.push((
             "VICTIM_BY_PID",

@@ -104,6 +104,8 @@ fn a_kernel_with_shared_counts_is_understood() {
     assert_eq!(Layout::find(&old.blob()).unwrap().rss, RssLayout::Atomic);
     let globals = old.globals();
     assert_eq!((globals["RSS_STRIDE"], globals["PERCPU_RSS"]), (8, 0));
+    // This one's threads keep nothing to themselves.
+    assert_eq!(globals["TASK_RSS"], 0);
 }
 
 #[test]

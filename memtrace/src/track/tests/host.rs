@@ -6,7 +6,7 @@ use crate::{
     entry::{Begin, Constraint, Entry, Memory, NameState, Program, What},
     event::{
         Event, Exec, Exit, Fork, Group, Kind, Mark, MarkSource, OomMark, Origin, Rename, Sigkill,
-        Task,
+        Task, Unsent,
     },
     sample::{begin, memory_mb},
     targets::{Glob, Targets},
@@ -25,6 +25,15 @@ pub(super) fn ms(n: u64) -> BootNanos {
 /// When a process began that does not say otherwise: soon after boot.
 pub(super) fn old(pid: u32) -> BootNanos {
     BootNanos(u64::from(pid))
+}
+
+/// So many checkpoints and RSS steps were not sent.
+pub(super) fn unsent(marks: u32, steps: u32) -> Unsent {
+    Unsent {
+        marks,
+        steps,
+        too_fast: 0,
+    }
 }
 
 /// Traces whatever is called `python3`, and its children.
@@ -74,7 +83,8 @@ impl Host {
             args: vec![task.comm.clone(), format!("{}.py", task.pid)],
         };
         let mut out = Vec::new();
-        self.track.found(ms(0), task, program, Vec::new(), &mut out);
+        self.track
+            .found(ms(0), task, program.into(), Vec::new(), &mut out);
         self.answer(ms(0), out);
     }
 
@@ -123,6 +133,7 @@ impl Host {
                     self.story.push((pid, short(entry)));
                 }
                 Output::Ended(_, pid) => self.story.push((pid.0, "ended".to_owned())),
+                Output::Unheard => self.story.push((0, "unheard".to_owned())),
                 Output::TooMany => self.story.push((0, "too many".to_owned())),
                 Output::UntracedKill(kill) => {
                     self.story
@@ -324,8 +335,7 @@ pub(super) fn exit(pid: u32, status: i32) -> Exit {
         pid: Tgid(pid),
         started: old(pid),
         status: Some(status),
-        lost_marks: 0,
-        lost_rss: 0,
+        unsent: Unsent::default(),
         peak: Bytes::from_mb(200),
         memory: None,
     }
@@ -377,8 +387,7 @@ pub(super) fn oom(pid: u32, trigger: u32) -> OomMark {
         trigger_comm: format!("c{trigger}"),
         trigger_uid: 1000,
         reclaim: None,
-        lost_marks: 0,
-        lost_rss: 0,
+        unsent: Unsent::default(),
         groups: vec![group(7, "bot", 300, Some(300)), group(1, "", 900, None)],
     }
 }

@@ -1,6 +1,6 @@
 use super::host::*;
 use crate::{
-    event::{Kind, Origin},
+    event::{Kind, Origin, Reclaim},
     loss,
     units::{BootNanos, Tgid, Tid},
 };
@@ -104,6 +104,38 @@ fn kills_of_one_thread_in_two_cgroups_or_long_apart_are_two_ooms() {
 }
 
 #[test]
+fn a_thread_that_reclaims_again_in_between_meets_a_second_oom() {
+    let mut host = Host::with_python(50);
+    host.found(task(51, "python3", 10));
+    for (at, pid, reclaimed) in [(10, 50, 9), (15, 51, 14)] {
+        let mut mark = oom(pid, 9);
+        mark.reclaim = Some(Reclaim {
+            memcg: true,
+            at: ms(reclaimed),
+            gfp: 0xcc0,
+            order: 0,
+        });
+        host.feed(at, boxed_oom(mark));
+    }
+    host.flush(100);
+    for pid in [50, 51] {
+        assert_eq!(host.told(pid)[1], "oom by 9 exiting");
+    }
+}
+
+#[test]
+fn victims_of_one_oom_wait_for_each_other_but_not_for_long() {
+    let mut host = Host::with_python(50);
+    host.found(task(51, "python3", 10));
+    host.feed(1, boxed_oom(oom(50, 9)));
+    assert_eq!(host.track.deadline(), Some(ms(21)));
+    host.feed(15, boxed_oom(oom(51, 9)));
+    assert_eq!(host.track.deadline(), Some(ms(35)));
+    host.flush(35);
+    assert_eq!(host.told(50)[1], "oom by 9 exiting with [51]");
+}
+
+#[test]
 fn a_second_mark_of_a_victim_by_another_thread_is_no_second_kill() {
     let mut host = Host::with_python(50);
     for (at, tid) in [(1, 50), (2, 53), (500, 54)] {
@@ -178,17 +210,22 @@ fn a_victim_is_not_its_own_companion_when_its_signal_comes_after_its_mark() {
 
 #[test]
 fn a_killer_that_is_not_the_oom_killer_is_named_with_its_way() {
-    for (origin, sender, told) in [
-        (Origin::Code(0), 9, "Kill by c9"),
-        (Origin::Code(-1), 9, "Kill by c9"),
-        (Origin::Code(-6), 9, "Tkill by c9"),
-        (Origin::Code(128), 9, "Kernel by c9"),
-        (Origin::NoInfo, 9, "CgroupKill by c9"),
-        (KERNEL, 50, "CpuLimit by c50"),
-        (KERNEL, 9, "PidNamespace by c9"),
+    for (origin, group, sender, told) in [
+        (Origin::Code(0), true, 9, "Kill by c9"),
+        (Origin::Code(-1), true, 9, "Kill by c9"),
+        (Origin::Code(-6), false, 9, "Tkill by c9"),
+        (Origin::Code(128), true, 9, "Kernel by c9"),
+        (Origin::NoInfo, false, 9, "CgroupKill by c9"),
+        // As kill(2) is seen since 7.3, and cgroup.kill without BTF.
+        (Origin::NoInfo, true, 9, "Kill by c9"),
+        (Origin::Code(0), false, 9, "CgroupKill by c9"),
+        (KERNEL, true, 50, "CpuLimit by c50"),
+        (KERNEL, true, 9, "PidNamespace by c9"),
     ] {
         let mut host = Host::with_python(50);
-        host.feed(1, boxed_kill(sigkill(50, sender, origin)));
+        let mut kill = sigkill(50, sender, origin);
+        kill.group = group;
+        host.feed(1, boxed_kill(kill));
         host.feed(2, Kind::Exit(exit(50, 9)));
         host.flush(40);
         assert_eq!(
@@ -329,9 +366,9 @@ fn lost_records_are_told_to_every_life_and_those_of_one_to_that_one() {
 #[test]
 fn what_was_lost_is_told_once_with_the_kill_and_what_came_after_it_with_the_end() {
     let mut end = exit(50, 9);
-    (end.lost_marks, end.lost_rss) = (5, 7);
+    end.unsent = unsent(5, 7);
     let mut mark = oom(50, 50);
-    (mark.lost_marks, mark.lost_rss) = (5, 4);
+    mark.unsent = unsent(5, 4);
     let mut host = Host::with_python(50);
     host.feed(1, boxed_oom(mark.clone()));
     host.feed(2, Kind::Exit(end.clone()));

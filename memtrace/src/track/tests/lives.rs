@@ -158,7 +158,7 @@ fn an_exit_that_is_told_twice_counts_once() {
 fn an_exit_tells_first_what_was_lost_on_the_way() {
     let mut host = Host::with_python(50);
     let mut end = exit(50, 0x8b);
-    (end.lost_marks, end.lost_rss) = (2, 3);
+    end.unsent = unsent(2, 3);
     host.feed(1, Kind::Exit(end));
     assert_eq!(
         host.told(50)[1..],
