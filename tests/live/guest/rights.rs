@@ -31,8 +31,14 @@ fn sh(script: &str) -> Command {
     sh
 }
 
-/// Checkpoints, exact sizes, and an OOM kill with its verdict.
-fn assert_traced(memtrace: Memtrace, mut victim: Victim) -> Life {
+/// How far a size may be from what was asked for: a little is the program's own.
+const EXACT_MB: u64 = 1;
+/// From /proc a moment later: what the victim did in it, and before 6.2 what each thread has not yet
+/// added to its process' counts.
+const A_MOMENT_LATER_MB: u64 = 4;
+
+/// Checkpoints, sizes, and an OOM kill with its verdict.
+fn assert_traced(memtrace: Memtrace, mut victim: Victim, off_by_mb: u64) -> Life {
     let group = Cgroup::new(64);
     group.add(victim.pid());
     memtrace.wait_for_checkpoints_in("/steps");
@@ -47,7 +53,7 @@ fn assert_traced(memtrace: Memtrace, mut victim: Victim) -> Life {
     ended.assert_code(0);
     let life = ended.life(victim.pid());
     let grown = life.checkpoint("之后").memory.rss().0 - life.checkpoint("之前").memory.rss().0;
-    assert!(grown.abs_diff(30 << 20) < 1 << 20, "{grown}");
+    assert!(grown.abs_diff(30 << 20) < off_by_mb << 20, "{grown}");
     life.assert_verdict(&["💀 被内核 OOM 杀死: PID ", "检查点    [之后] 之后 "]);
     drop(group);
     life
@@ -63,7 +69,7 @@ fn three_capabilities_are_enough() {
     let mut command = sh("ulimit -l unlimited");
     command.arg("setpriv").args(THREE);
     let memtrace = watch(command, victim.pid());
-    assert_traced(memtrace, victim);
+    assert_traced(memtrace, victim, EXACT_MB);
 }
 
 #[test]
@@ -71,7 +77,7 @@ fn root_raises_a_small_limit_on_locked_memory() {
     needs_guest();
     let victim = Victim::start::<&str>("steps", &[]);
     let memtrace = watch(sh("ulimit -l 64"), victim.pid());
-    assert_traced(memtrace, victim);
+    assert_traced(memtrace, victim, EXACT_MB);
 }
 
 /// Before 5.11 maps count against `RLIMIT_MEMLOCK`, which only `CAP_SYS_RESOURCE` raises.
@@ -84,7 +90,7 @@ fn a_small_limit_on_locked_memory_that_cannot_be_raised_is_told() {
     command.arg("setpriv").args(THREE);
     if !kernel_is_before(5, 11) {
         let memtrace = watch(command, victim.pid());
-        assert_traced(memtrace, victim);
+        assert_traced(memtrace, victim, EXACT_MB);
         return;
     }
     command
@@ -121,7 +127,7 @@ fn a_kernel_that_hides_its_btf_is_traced_by_classic_tracepoints() {
     memtrace.wait_for(|line| {
         line.contains("/sys/kernel/btf/vmlinux") && line.contains("classic tracepoints")
     });
-    let life = assert_traced(memtrace, victim);
+    let life = assert_traced(memtrace, victim, A_MOMENT_LATER_MB);
     life.assert_log(&["/proc/PID/status"]);
 }
 
@@ -137,7 +143,7 @@ fn btf_from_a_file_is_as_good() {
     command.args(["--pid", &victim.pid().to_string()]);
     let memtrace = Memtrace::start(&mut command);
     memtrace.wait_for(|line| line.ends_with("(Ctrl-C ends)"));
-    let life = assert_traced(memtrace, victim);
+    let life = assert_traced(memtrace, victim, EXACT_MB);
     life.assert_log(&["raw_tp rss_stat"]);
     assert!(life.oom().memory.rss() > Bytes::from_mb(40));
 }
