@@ -68,14 +68,12 @@ pub mod lost {
 
 /// Probes with a spare, as indices of the `SPARED` counters.
 pub mod spared {
-    /// `sched_process_fork`
-    pub const FORK: u32 = 0;
     /// `sched_process_exec`
-    pub const EXEC: u32 = 1;
+    pub const EXEC: u32 = 0;
     /// `sched_process_exit`
-    pub const EXIT: u32 = 2;
+    pub const EXIT: u32 = 1;
     /// How many there are.
-    pub const PROBES: u32 = 3;
+    pub const PROBES: u32 = 2;
 }
 
 /// What a [`Mark`] came from.

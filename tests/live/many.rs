@@ -1,6 +1,52 @@
 //! Many processes and many checkpoints at once.
 
+use memtrace::loss::Kind;
+
 use super::rig::{Memtrace, Victim, scaled, wait_until};
+
+/// A process may set 200,000 checkpoints at once and 50,000 a second for long.
+#[test]
+fn one_that_sets_too_many_checkpoints_does_not_drown_its_neighbour() {
+    let (many, few) = (scaled(600_000), 500);
+    let memtrace = Memtrace::watch(&["--comm", "many", "--quiet"]);
+    let mut loud = Victim::start("many", &[many.to_string(), "0".to_owned()]);
+    let mut calm = Victim::start("many", &[few.to_string(), "0".to_owned()]);
+    memtrace.wait_until_traced(loud.pid());
+    memtrace.wait_until_traced(calm.pid());
+    wait_for_probes(&memtrace);
+    for victim in [&mut loud, &mut calm] {
+        victim.say("go");
+    }
+    for victim in [&mut loud, &mut calm] {
+        victim.wait();
+        memtrace.wait_for_report(victim.pid());
+    }
+    let ended = memtrace.stop();
+    let (loud, calm) = (ended.life(loud.pid()), ended.life(calm.pid()));
+    assert_eq!(calm.names().len(), few);
+    assert_eq!(calm.lost(Kind::CheckpointRecord), 0);
+    let too_fast = loud.lost(Kind::CheckpointRate);
+    let lost = too_fast + loud.lost(Kind::CheckpointRecord);
+    assert_eq!(loud.names().len() as u64 + lost, many as u64);
+
+    let number = |name: &&str| name[1..].parse::<u32>().expect("c and a number");
+    assert!(loud.names().iter().is_sorted_by_key(|name| number(name)));
+    ended.assert_code(if lost == 0 { 0 } else { 3 });
+    println!("figure: of {many} checkpoints in one go {too_fast} came too fast");
+}
+
+/// Until the marker's probe is in place, which a process that comes and goes shows.
+fn wait_for_probes(memtrace: &Memtrace) {
+    wait_until("checkpoints to be seen", || {
+        let mut first = Victim::start("many", &["1", "0"]);
+        first.say("go");
+        first.wait();
+        memtrace
+            .wait_for_report(first.pid())
+            .has("c0000")
+            .then_some(())
+    });
+}
 
 #[test]
 fn two_hundred_processes_with_a_thousand_checkpoints_each() {
@@ -13,15 +59,7 @@ fn two_hundred_processes_with_a_thousand_checkpoints_each() {
     for victim in &victims {
         memtrace.wait_until_traced(victim.pid());
     }
-    wait_until("checkpoints to be seen", || {
-        let mut first = Victim::start("many", &["1", "0"]);
-        first.say("go");
-        first.wait();
-        memtrace
-            .wait_for_report(first.pid())
-            .has("c0000")
-            .then_some(())
-    });
+    wait_for_probes(&memtrace);
     for victim in &mut victims {
         victim.say("go");
     }

@@ -5,11 +5,12 @@
 //! hits others: a process that is preempted within a probe has those of every process that runs on
 //! its cpu meanwhile skipped. An exit that is skipped is a process whose end has no code.
 //!
-//! So who forks or execs meets three programs, in this order. The first does the work and leaves word
-//! that it has. The spare does it if the first was skipped. The last wakes the reader: the reader goes
-//! before others, so whoever wakes it is preempted at that very instruction, and had better not be
-//! within one of the other two. Who exits has a better spare than a second program: its parent's
-//! SIGCHLD, whose probe cannot be preempted. (A parent that ignores it gets none.)
+//! So forks are told by a tracepoint that cannot be preempted. Who execs meets three programs, in
+//! this order. The first does the work and leaves word that it has. The spare does it if the first
+//! was skipped. The last wakes the reader: the reader goes before others, so whoever wakes it is
+//! preempted at that very instruction, and had better not be within one of the other two. Who exits
+//! has a better spare than a second program: its parent's SIGCHLD, whose probe cannot be preempted.
+//! (A parent that ignores it gets none.)
 
 use aya_ebpf::{
     helpers::bpf_get_current_pid_tgid, macros::raw_tracepoint, programs::RawTracePointContext,
@@ -19,7 +20,7 @@ use memtrace_ebpf::wire::spared;
 use crate::{
     emit::{Wake, add_one},
     maps::{LIFE_RING, SEEN, SPARED},
-    probe::life::{execed, exited, forked, is_last_of_process},
+    probe::life::{execed, exited, is_last_of_process},
     read::Task,
 };
 
@@ -27,14 +28,6 @@ use crate::{
 pub(crate) const SLOTS: u32 = 1 << 13;
 /// Bytes that wait to be read (`BPF_RB_AVAIL_DATA`).
 const AVAILABLE: u64 = 0;
-
-#[raw_tracepoint(tracepoint = "sched_process_fork")]
-fn spare_fork(ctx: RawTracePointContext) -> i32 {
-    if was_seen(spared::FORK) {
-        return 0;
-    }
-    forked(&ctx)
-}
 
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
 fn spare_exec(ctx: RawTracePointContext) -> i32 {

@@ -208,9 +208,7 @@ impl MarkerProgram {
 /// Raw tracepoints that are always attached: program, tracepoint. Programs on the same tracepoint
 /// run in this order; what they do for each other is in memtrace-ebpf/src/probe/spare.rs.
 const ALWAYS: &[(&str, &str)] = &[
-    ("process_fork", "sched_process_fork"),
-    ("spare_fork", "sched_process_fork"),
-    (WAKER, "sched_process_fork"),
+    ("process_fork", "sched_wakeup_new"),
     ("process_exec", "sched_process_exec"),
     ("spare_exec", "sched_process_exec"),
     (WAKER, "sched_process_exec"),
@@ -226,8 +224,9 @@ const ALWAYS: &[(&str, &str)] = &[
 pub(super) const EXIT: &str = "process_exit";
 const WAKER: &str = "wake_reader";
 
-/// Programs that lose nothing when the kernel skips them.
-pub(super) const SPARES: &[&str] = &["spare_fork", "spare_exec", WAKER];
+/// Programs that lose nothing when the kernel skips them: reclaim is tried again and again before an
+/// OOM, the others stand in for somebody.
+pub(super) const SPARES: &[&str] = &["spare_exec", WAKER, "memcg_reclaim", "direct_reclaim"];
 
 /// Those on classic tracepoints: program, category, event.
 const PLAIN: &[(&str, &str, &str)] = &[

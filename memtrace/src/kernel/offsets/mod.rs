@@ -26,7 +26,7 @@ const TRACEPOINTS: &[&str] = &[
     "rss_stat",
     "mark_victim",
     "signal_generate",
-    "sched_process_fork",
+    "sched_wakeup_new",
     "sched_process_exec",
     "sched_process_exit",
     "task_rename",
