@@ -34,7 +34,10 @@ const RECLAIM_SECONDS: f64 = 10.0;
 pub(super) struct Kills {
     signals: Vec<Signal>,
     marks: Vec<Marked>,
+    /// Told, and of an OOM that may go on.
     told: VecDeque<Marked>,
+    /// Who else was told: process and trigger. The last of them.
+    known: VecDeque<(Tgid, BootNanos, Tid)>,
     held: Vec<Life>,
     last_census: BootNanos,
 }
@@ -107,17 +110,36 @@ impl Kills {
         self.held.push(life);
     }
 
+    /// All who were marked, and by whom.
+    fn marked(&self) -> impl Iterator<Item = (Tgid, BootNanos, Tid)> {
+        let marks = self.marks.iter().chain(&self.told);
+        let recent = marks.map(|mark| (mark.pid, mark.started, mark.trigger_tid));
+        recent.chain(self.known.iter().copied())
+    }
+
     fn knows(&self, pid: Tgid, started: BootNanos) -> bool {
-        self.marks
-            .iter()
-            .chain(&self.told)
-            .any(|mark| (mark.pid, mark.started) == (pid, started))
+        self.marked()
+            .any(|(marked, since, _)| (marked, since) == (pid, started))
     }
 
     /// This sender has marked this very process: its signal is part of that kill.
-    fn explains(&self, who: (Tgid, BootNanos), sender: Tid) -> bool {
-        let mut marks = self.marks.iter().chain(&self.told);
-        marks.any(|mark| (mark.pid, mark.started) == who && mark.trigger_tid == sender)
+    fn explains(&self, (pid, started): (Tgid, BootNanos), sender: Tid) -> bool {
+        self.marked().any(|mark| mark == (pid, started, sender))
+    }
+
+    /// Remembers a mark that was told; whole only as long as others of its OOM may come.
+    fn remember(&mut self, mark: Marked) {
+        let now = mark.at.0;
+        self.told.push_back(mark);
+        while let Some(old) = self.told.pop_front_if(|old| old.at.0 + CLUSTER_NS < now) {
+            self.known
+                .push_back((old.pid, old.started, old.trigger_tid));
+        }
+        if self.told.len() > REMEMBERED {
+            self.told.pop_front();
+        }
+        let too_many = self.known.len().saturating_sub(REMEMBERED);
+        self.known.drain(..too_many);
     }
 
     /// Other victims of the OOM that killed this one.
@@ -391,10 +413,7 @@ impl Track {
         if !self.explain((mark.pid, mark.started), entries, out) {
             out.push(Output::UntracedKill(Box::new(mark.kill.clone())));
         }
-        self.kills.told.push_back(mark);
-        if self.kills.told.len() > REMEMBERED {
-            self.kills.told.pop_front();
-        }
+        self.kills.remember(mark);
     }
 
     /// A signal from the kernel. If a mark explains it, the mark is told instead. The OOM killer
