@@ -39,7 +39,7 @@ use crate::{
     plan::TracePlan,
     sink::{
         fan::{Fan, Wanted},
-        files::{self, Terminal, Writer},
+        files::{Terminal, Writer, directory::Directory},
     },
     track::{Output, Rules, Track},
     units::{BootNanos, Bytes, Tgid},
@@ -166,13 +166,14 @@ impl Session {
         } else {
             Terminal::Out
         };
-        let writer = Writer::start(terminal).context("start a thread")?;
-        if let Err(error) = files::prepare(&plan.log_dir) {
+        let mut directory = Directory::at(plan.log_dir.clone(), None);
+        if let Err(error) = directory.try_out() {
             notice(&format!(
                 "cannot write logs in {}: {error}; going on, verdicts are shown here only",
                 plan.log_dir.display()
             ));
         }
+        let writer = Writer::start(terminal, directory).context("start a thread")?;
         let controller = MemoryController::find();
         let rules = Rules {
             targets: plan.targets.clone(),
