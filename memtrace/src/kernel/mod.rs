@@ -13,6 +13,7 @@ pub mod formats;
 pub mod load;
 pub mod memory;
 pub mod offsets;
+mod patience;
 pub mod procfs;
 pub mod protect;
 pub mod ring;

@@ -403,7 +403,7 @@ fn parse_marker(text: &str, cookie: u64) -> Result<(Wanted, String), UsageError>
 fn checked(path: &str, symbol: &str) -> Result<PathBuf, UsageError> {
     let full = fs::canonicalize(path)
         .map_err(|error| UsageError(format!("--marker {path}:{symbol}: {path}: {error}")))?;
-    let opened = procfs::open(&full.to_string_lossy());
+    let opened = procfs::open(&full);
     let (_, file) = opened.map_err(|error| UsageError(format!("--marker: {path}: {error}")))?;
     let found = symbols::find(&file, &[symbol])
         .map_err(|error| UsageError(format!("--marker: {path}: {error}")))?;

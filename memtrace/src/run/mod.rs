@@ -493,6 +493,9 @@ impl Session {
             let _ = self.probes.watch_rss(false);
         }
         self.count_losses();
+        if let Some(news) = self.finder.look_after() {
+            self.take_news(news);
+        }
         for trouble in self.fan.writer().troubles() {
             notice(&trouble);
         }
