@@ -17,7 +17,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::{
     patience::{Entrance, PATIENCE, Place, Shared, Turn},
-    procfs,
+    procfs, rights,
     symbols::{self, Found},
 };
 
@@ -149,6 +149,7 @@ struct Search {
 
 impl Search {
     fn until_over(self, jobs: &Receiver<Job>) {
+        rights::settle();
         while let Ok(job) = jobs.recv() {
             if let Job::File(path, reply) = job {
                 let _ = reply.send(self.file(&path));

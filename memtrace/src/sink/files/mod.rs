@@ -237,6 +237,7 @@ fn count_lines(text: &str) -> u64 {
 }
 
 fn show(terminal: Terminal, jobs: &Receiver<Job>, shared: &Shared) {
+    crate::kernel::rights::settle();
     while let Ok(job) = jobs.recv() {
         let Job::Terminal(text) = job else { return };
         shared.waiting.fetch_sub(text.len(), Ordering::Relaxed);
