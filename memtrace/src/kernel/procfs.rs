@@ -271,6 +271,8 @@ mod tests {
 
     use super::{beneath, look_up, open, regular, step_by_step};
 
+    type Way = fn(OwnedFd, &Path) -> Result<OwnedFd, Errno>;
+
     #[test]
     fn a_link_that_was_put_on_the_way_leads_nowhere() {
         let place = std::env::temp_dir().join(format!("memtrace-beneath-{}", std::process::id()));
@@ -279,7 +281,6 @@ mod tests {
         fs::write(place.join("root/lib/x"), "").unwrap();
         symlink(&place, place.join("root/away")).unwrap();
         symlink(place.join("outside"), place.join("root/lib/y")).unwrap();
-        type Way = fn(OwnedFd, &Path) -> Result<OwnedFd, Errno>;
         for way in [beneath as Way, step_by_step] {
             let found = |path: &str| {
                 let root = look_up(&place.join("root")).unwrap();

@@ -122,7 +122,7 @@ impl Group {
         let controller = MemoryController::find().ok_or(GroupError::NoController)?;
         let mut last = None;
         for parent in parents(&controller) {
-            match Self::create_below(&controller, parent, limit) {
+            match Self::create_below(&controller, &parent, limit) {
                 Ok(group) => return Ok(group),
                 Err(error) => last = Some(error),
             }
@@ -132,7 +132,7 @@ impl Group {
 
     fn create_below(
         controller: &MemoryController,
-        parent: PathBuf,
+        parent: &Path,
         limit: Bytes,
     ) -> Result<Self, GroupError> {
         let path = parent.join(format!("{PREFIX}{}", std::process::id()));

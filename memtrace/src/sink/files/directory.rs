@@ -99,12 +99,11 @@ impl Directory {
     }
 
     fn opened(&mut self) -> io::Result<&OwnedFd> {
-        let open = match self.open.take() {
-            Some(open) => open,
-            None => {
-                self.make()?;
-                open(&self.path, OPEN | OFlags::PATH)?
-            }
+        let open = if let Some(open) = self.open.take() {
+            open
+        } else {
+            self.make()?;
+            open(&self.path, OPEN | OFlags::PATH)?
         };
         Ok(self.open.insert(open))
     }
