@@ -10,7 +10,6 @@ use std::{
         mpsc::{Receiver, Sender, channel},
     },
     thread,
-    time::Instant,
 };
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -118,9 +117,9 @@ impl Finder {
         answer.recv_timeout(PATIENCE).ok()?
     }
 
-    /// Has another thread go on where one is stuck, and names what it is stuck at.
+    /// Once a second: has another thread go on where one is stuck, and names what it is stuck at.
     pub fn look_after(&mut self) -> Option<News> {
-        let (path, turn) = self.shared.give_up(Instant::now())?;
+        let (path, turn) = self.shared.give_up()?;
         self.jobs = None;
         let error = match turn.map(|turn| self.start_thread(turn)) {
             Some(Ok(())) => {

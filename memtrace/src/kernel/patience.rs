@@ -6,11 +6,13 @@ use std::{
     collections::{BTreeMap, HashSet},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// How long one file may take. The largest on a slow disk take seconds.
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+/// The same in looks, one a second: a memtrace that was stopped itself has not waited.
+const LOOKS: u32 = 15;
 /// Threads that are left standing. Each is a mount; who has more of them hides what is in them.
 const MOST_STUCK: u32 = 16;
 
@@ -62,7 +64,8 @@ pub(super) type Turn = u32;
 struct State {
     /// The thread that is at work; those before it are stuck, or were.
     turn: Turn,
-    at: Option<(Place, Instant)>,
+    /// What it looks at, and how often it has been seen at it.
+    at: Option<(Place, u32)>,
     /// Processes to be searched, and what each executed.
     pids: BTreeMap<u32, Option<PathBuf>>,
     /// The process that is being searched.
@@ -107,7 +110,7 @@ impl Shared {
         if state.stuck.values().any(|stuck| place.hangs_with(stuck)) {
             return Entrance::Hangs;
         }
-        state.at = Some((place.clone(), Instant::now()));
+        state.at = Some((place.clone(), 0));
         Entrance::Free
     }
 
@@ -131,12 +134,13 @@ impl Shared {
         state.told.len() < MOST_TOLD && state.told.insert(place.clone())
     }
 
-    /// Gives up on a thread that has looked at one file for too long: the file, and the turn of the
-    /// thread that is to go on, if there may be one more.
-    pub(super) fn give_up(&self, now: Instant) -> Option<(PathBuf, Option<Turn>)> {
+    /// Once a second: gives up on a thread that has looked at one file for too long. That file, and
+    /// the turn of the thread that is to go on, if there may be one more.
+    pub(super) fn give_up(&self) -> Option<(PathBuf, Option<Turn>)> {
         let mut state = self.lock();
-        let (_, since) = state.at.as_ref()?;
-        if now.saturating_duration_since(*since) < PATIENCE {
+        let (_, looks) = state.at.as_mut()?;
+        *looks += 1;
+        if *looks < LOOKS {
             return None;
         }
         let (place, _) = state.at.take()?;
@@ -155,12 +159,9 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        path::{Path, PathBuf},
-        time::Instant,
-    };
+    use std::path::{Path, PathBuf};
 
-    use super::{Entrance, MOST_STUCK, PATIENCE, Place, Shared};
+    use super::{Entrance, LOOKS, MOST_STUCK, Place, Shared, Turn};
 
     fn place(device: i32, path: &str) -> Place {
         Place {
@@ -170,6 +171,11 @@ mod tests {
         }
     }
 
+    fn lose_patience(shared: &Shared) -> (PathBuf, Option<Turn>) {
+        let given_up = (0..LOOKS).find_map(|_| shared.give_up());
+        given_up.expect("it has been looked at for long")
+    }
+
     #[test]
     fn a_file_that_never_answers_costs_its_mount_and_nobody_else() {
         let shared = Shared::default();
@@ -177,11 +183,9 @@ mod tests {
         assert!(!shared.add(7, None));
         assert_eq!(shared.next(0), Some((7, None)));
         assert_eq!(shared.enter(0, &place(40, "/dead/x")), Entrance::Free);
-        let now = Instant::now();
-        assert_eq!(shared.give_up(now), None);
-        let later = now + PATIENCE;
-        assert_eq!(shared.give_up(later), Some(("/dead/x".into(), Some(1))));
-        assert_eq!(shared.give_up(later), None);
+        assert_eq!(shared.give_up(), None);
+        assert_eq!(lose_patience(&shared), ("/dead/x".into(), Some(1)));
+        assert_eq!(shared.give_up(), None);
         // The next one does both processes, but not that mount.
         assert_eq!(shared.next(0), None);
         assert_eq!(shared.next(1), Some((7, None)));
@@ -201,8 +205,7 @@ mod tests {
             shared.enter(0, &Place::of_path(Path::new("/dead"))),
             Entrance::Free
         );
-        let later = Instant::now() + PATIENCE;
-        assert!(shared.give_up(later).is_some());
+        lose_patience(&shared);
         assert_eq!(
             shared.enter(1, &Place::of_path(Path::new("/dead"))),
             Entrance::Hangs
@@ -219,10 +222,9 @@ mod tests {
         let mut turn = 0;
         for device in 1.. {
             assert_eq!(shared.enter(turn, &place(device, "/dead")), Entrance::Free);
-            let (_, next) = shared.give_up(Instant::now() + PATIENCE).expect("it hangs");
-            match next {
-                Some(next) => turn = next,
-                None => break,
+            match lose_patience(&shared) {
+                (_, Some(next)) => turn = next,
+                (_, None) => break,
             }
         }
         assert_eq!(turn, MOST_STUCK);
