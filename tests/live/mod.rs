@@ -7,11 +7,13 @@
 mod bad_input;
 mod checkpoints;
 mod guest;
+mod hostile;
 mod kills;
 mod loss;
 mod many;
 mod memory;
 mod oom;
 mod rig;
+mod rights;
 mod run;
 mod targets;

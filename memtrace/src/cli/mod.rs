@@ -126,6 +126,10 @@ pub struct TraceArgs {
     /// Directory of the logs and recordings; made if it is not there.
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub log_dir: PathBuf,
+    /// Go on as this user, a name or a number, once the probes are in place: logs belong to it. The
+    /// command of `run` stays who we are.
+    #[arg(long, value_name = "USER")]
+    pub user: Option<String>,
     /// Warning threshold: MB, a size (1.5G), or a part of the limit that holds the process (80%).
     #[arg(long, visible_alias = "warning-mb", value_name = "SIZE|%", value_parser = threshold)]
     pub warning: Option<ThresholdArg>,

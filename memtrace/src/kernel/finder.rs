@@ -1,18 +1,22 @@
 //! Searches what targets map for marker functions, on a thread of its own: a library with a
-//! million symbols must not hold up the rings.
+//! million symbols must not hold up the rings, nor a file that never answers the other files.
 
 use std::{
-    collections::{BTreeMap, HashSet},
     fs::File,
-    path::PathBuf,
-    sync::mpsc::{Receiver, Sender, channel},
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender, channel},
+    },
     thread,
 };
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::{
-    procfs::{self, Mapped},
+    patience::{Entrance, PATIENCE, Place, Shared, Turn},
+    procfs, rights,
     symbols::{self, Found},
 };
 
@@ -51,105 +55,179 @@ pub enum News {
 /// The thread's address.
 #[derive(Debug)]
 pub struct Finder {
-    jobs: Sender<Job>,
+    /// Absent when too many threads are stuck for another.
+    jobs: Option<Sender<Job>>,
+    shared: Arc<Shared>,
+    wanted: Arc<[Wanted]>,
+    news: UnboundedSender<News>,
 }
 
 /// What is to be searched.
 #[derive(Debug)]
 enum Job {
-    /// What a process maps, or if it has ended by then, what it executed. Soon.
-    Process(u32, Option<PathBuf>),
+    /// The processes that are waiting.
+    Processes,
     /// A file, now; the answer goes here.
     File(PathBuf, Sender<Option<News>>),
 }
 
 impl Finder {
     /// Starts the thread. The second value brings its news.
-    pub fn start(wanted: Vec<Wanted>) -> std::io::Result<(Self, UnboundedReceiver<News>)> {
-        let (sender, jobs) = channel();
+    pub fn start(wanted: Vec<Wanted>) -> io::Result<(Self, UnboundedReceiver<News>)> {
         let (news, receiver) = unbounded_channel();
+        let mut finder = Self {
+            jobs: None,
+            shared: Arc::default(),
+            wanted: wanted.into(),
+            news,
+        };
+        finder.start_thread(0)?;
+        Ok((finder, receiver))
+    }
+
+    fn start_thread(&mut self, turn: Turn) -> io::Result<()> {
+        let (sender, jobs) = channel();
+        let search = Search {
+            turn,
+            shared: Arc::clone(&self.shared),
+            wanted: Arc::clone(&self.wanted),
+            news: self.news.clone(),
+        };
         thread::Builder::new()
             .name("finder".to_owned())
-            .spawn(move || search(&wanted, &jobs, &news))?;
-        Ok((Self { jobs: sender }, receiver))
+            .spawn(move || search.until_over(&jobs))?;
+        self.jobs = Some(sender);
+        Ok(())
     }
 
     /// Has a process searched, soon; if it has ended by then, what it executed: others will too.
     pub fn search(&self, pid: u32, executable: Option<PathBuf>) {
-        // The thread ends only when this sender is dropped.
-        let _ = self.jobs.send(Job::Process(pid, executable));
+        let Some(jobs) = &self.jobs else { return };
+        // Many notices may come for one process: one look serves them all.
+        if self.shared.add(pid, executable) {
+            let _ = jobs.send(Job::Processes);
+        }
     }
 
     /// Searches a file that is about to be executed, and waits for the answer: a program may set
     /// its first checkpoint before anybody has had a look at what it maps.
     pub fn search_file(&self, path: PathBuf) -> Option<News> {
         let (reply, answer) = channel();
-        self.jobs.send(Job::File(path, reply)).ok()?;
-        answer.recv().ok()?
+        self.jobs.as_ref()?.send(Job::File(path, reply)).ok()?;
+        answer.recv_timeout(PATIENCE).ok()?
+    }
+
+    /// Once a second: has another thread go on where one is stuck, and names what it is stuck at.
+    pub fn look_after(&mut self) -> Option<News> {
+        let (path, turn) = self.shared.give_up()?;
+        self.jobs = None;
+        let error = match turn.map(|turn| self.start_thread(turn)) {
+            Some(Ok(())) => {
+                let jobs = self.jobs.as_ref();
+                let _ = jobs.map(|jobs| jobs.send(Job::Processes));
+                "it does not answer, and nothing on its mount is searched until it does"
+            }
+            Some(Err(_)) | None => {
+                "it does not answer, as too many others: no file is searched any more"
+            }
+        };
+        Some(News::Failed {
+            path,
+            error: error.to_owned(),
+        })
     }
 }
 
-fn search(wanted: &[Wanted], jobs: &Receiver<Job>, news: &UnboundedSender<News>) {
-    let mut known = HashSet::new();
-    while let Ok(first) = jobs.recv() {
-        let mut pids = BTreeMap::new();
-        for job in std::iter::once(first).chain(jobs.try_iter()) {
-            match job {
-                Job::Process(pid, executable) => {
-                    pids.insert(pid, executable);
-                }
-                Job::File(path, reply) => {
-                    let _ = reply.send(search_file(wanted, path, &mut known));
+/// One thread's work.
+struct Search {
+    turn: Turn,
+    shared: Arc<Shared>,
+    wanted: Arc<[Wanted]>,
+    news: UnboundedSender<News>,
+}
+
+impl Search {
+    fn until_over(self, jobs: &Receiver<Job>) {
+        rights::settle();
+        while let Ok(job) = jobs.recv() {
+            if let Job::File(path, reply) = job {
+                let _ = reply.send(self.file(&path));
+            }
+            while let Some((pid, executable)) = self.shared.next(self.turn) {
+                match executable.filter(|_| !procfs::is_there(pid)) {
+                    Some(path) => self.send(self.file(&path)),
+                    None => self.process(pid),
                 }
             }
         }
-        // Many notices may have come for one process: one look serves them all.
-        for (pid, executable) in pids {
-            let gone = executable.filter(|_| !procfs::is_there(pid));
-            let told = match gone {
-                Some(path) => search_file(wanted, path, &mut known).into_iter().collect(),
-                None => search_process(wanted, pid, &mut known),
+    }
+
+    fn send(&self, news: Option<News>) {
+        // Whoever listens also sends the jobs: this ends with them.
+        let _ = news.map(|news| self.news.send(news));
+    }
+
+    /// The process that is looked at may hold up its own `maps`.
+    fn process(&self, pid: u32) {
+        let place = Place::of_path(Path::new(&format!("/proc/{pid}/maps")));
+        let mut mapped = Vec::new();
+        let failed = self.at(&place, || {
+            mapped = procfs::mapped_code(pid);
+            Ok(None)
+        });
+        self.send(failed);
+        for mapped in mapped {
+            let place = Place {
+                device: mapped.device,
+                inode: mapped.inode,
+                path: mapped.path.clone(),
             };
-            for told in told {
-                if news.send(told).is_err() {
-                    return;
+            let news = self.at(&place, || match mapped.open() {
+                Ok((id, file)) => Ok(self.look_once(id, file, mapped.path.clone())),
+                // The process or its mapping went away meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error),
+            });
+            self.send(news);
+        }
+    }
+
+    /// What cannot be opened here cannot be executed either; whoever tries that says so.
+    fn file(&self, path: &Path) -> Option<News> {
+        self.at(&Place::of_path(path), || {
+            let opened = procfs::open(path).ok();
+            Ok(opened.and_then(|(id, file)| self.look_once(id, file, path.to_owned())))
+        })
+    }
+
+    fn look_once(&self, id: (u64, u64), file: File, path: PathBuf) -> Option<News> {
+        let is_new = self.shared.learn(id);
+        is_new.then(|| look(&self.wanted, path, file))?
+    }
+
+    /// Does something that may never end, and tells once what keeps it from being done.
+    fn at(&self, place: &Place, act: impl FnOnce() -> io::Result<Option<News>>) -> Option<News> {
+        let error = match self.shared.enter(self.turn, place) {
+            Entrance::TakenOver => return None,
+            Entrance::Hangs => "its mount does not answer".to_owned(),
+            Entrance::Free => {
+                let result = act();
+                self.shared.leave(self.turn);
+                match result {
+                    Ok(news) => return news,
+                    Err(error) => error.to_string(),
                 }
             }
-        }
+        };
+        self.shared.tell(place).then(|| News::Failed {
+            path: place.path.clone(),
+            error,
+        })
     }
-}
-
-/// Files by device and inode that have been searched.
-type Known = HashSet<(u64, u64)>;
-
-fn search_process(wanted: &[Wanted], pid: u32, known: &mut Known) -> Vec<News> {
-    let mut told = Vec::new();
-    for mapped in procfs::mapped_code(pid, |id| known.contains(&id)) {
-        match mapped {
-            Ok(mapped) => {
-                known.insert(mapped.id);
-                told.extend(look(wanted, mapped));
-            }
-            Err((path, error)) => told.push(News::Failed {
-                path,
-                error: error.to_string(),
-            }),
-        }
-    }
-    told
-}
-
-/// What cannot be opened here cannot be executed either; whoever tries that says so.
-fn search_file(wanted: &[Wanted], path: PathBuf, known: &mut Known) -> Option<News> {
-    let (id, file) = procfs::open(path.to_str()?).ok()?;
-    known
-        .insert(id)
-        .then(|| look(wanted, Mapped { id, path, file }))?
 }
 
 /// Searches one file for the fixed symbols and for the user's.
-pub fn look(wanted: &[Wanted], mapped: Mapped) -> Option<News> {
-    let Mapped { path, file, .. } = mapped;
+fn look(wanted: &[Wanted], path: PathBuf, file: File) -> Option<News> {
     let here: Vec<&Wanted> = wanted
         .iter()
         .filter(|wanted| wanted.path.as_ref().is_none_or(|only| *only == path))

@@ -13,7 +13,7 @@ pub fn give_back() {
 
 /// Has the calling thread run before others where that is allowed: at the lowest real-time
 /// priority, for even the best nice value leaves it half a cpu beside a hundred others; else at that.
-/// True if it is the former.
+/// True if it is the former. The right to do so ends here.
 pub fn go_first() -> bool {
     // SAFETY: a struct of integers; some C libraries have more of them than the one that counts.
     let mut lowest: libc::sched_param = unsafe { std::mem::zeroed() };
@@ -26,17 +26,19 @@ pub fn go_first() -> bool {
         if !is_first {
             libc::setpriority(libc::PRIO_PROCESS, 0, -20);
         }
+        super::rights::settle();
         is_first
     }
 }
 
 /// Gives the calling thread the best share of a cpu that is not real-time, where that is allowed:
-/// what it does is little, and two hundred others must not make it late.
+/// what it does is little, and two hundred others must not make it late. The right to do so ends here.
 pub fn go_early() {
     // SAFETY: takes no pointers; zero is the calling thread.
     unsafe {
         libc::setpriority(libc::PRIO_PROCESS, 0, -20);
     }
+    super::rights::settle();
 }
 
 /// Keeps the memory of all threads in one heap: each thread's own would keep what it once took.

@@ -3,11 +3,15 @@
 use std::{
     fs::{self, File},
     io::{self, Read as _},
-    os::unix::fs::MetadataExt as _,
-    path::PathBuf,
+    os::fd::{AsRawFd as _, OwnedFd},
+    path::{Component, Path, PathBuf},
 };
 
 use procfs::process::{MMPermissions, MMapPath, Process};
+use rustix::{
+    fs::{FileType, Mode, OFlags, ResolveFlags, openat, openat2},
+    io::Errno,
+};
 
 use crate::{
     decode::arguments,
@@ -74,23 +78,38 @@ fn hierarchies(pid: u32) -> Vec<(String, String)> {
         .collect()
 }
 
-/// A file that a process maps to run code from it.
+/// A file that a process maps to run code from it, as `/proc/PID/maps` has it: nothing of this asks
+/// the file.
 #[derive(Debug)]
 pub struct Mapped {
-    /// Device and inode: the identity of the file.
-    pub id: (u64, u64),
+    /// Major and minor number of its device.
+    pub device: (i32, i32),
+    /// Its inode.
+    pub inode: u64,
     /// Its path as the process sees it.
     pub path: PathBuf,
-    /// The file itself, open for reading.
-    pub file: File,
+    pid: u32,
+    range: (u64, u64),
 }
 
-/// Files that a process runs code from and that `known` does not know yet. What cannot be opened
-/// or is not a regular file is given as an error with its path.
-pub fn mapped_code(
-    pid: u32,
-    known: impl Fn((u64, u64)) -> bool,
-) -> Vec<Result<Mapped, (PathBuf, io::Error)>> {
+impl Mapped {
+    /// Opens it by its mapping, which is this very file whatever its path leads to by now. Where that
+    /// is not allowed, by its path, which had no links in it when the kernel wrote it, so that one in
+    /// it now was put there since: it must not lead us out of the process' root.
+    pub fn open(&self) -> io::Result<((u64, u64), File)> {
+        let (start, end) = self.range;
+        let link = format!("/proc/{}/map_files/{start:x}-{end:x}", self.pid);
+        let below = self.path.strip_prefix("/").unwrap_or(&self.path);
+        let found = look_up(Path::new(&link)).or_else(|_| {
+            let root = look_up(Path::new(&format!("/proc/{}/root", self.pid)))?;
+            beneath(root, below)
+        });
+        regular(&found?)
+    }
+}
+
+/// Files that a process runs code from.
+pub fn mapped_code(pid: u32) -> Vec<Mapped> {
     let Ok(maps) = i32::try_from(pid)
         .map_err(io::Error::other)
         .and_then(|pid| {
@@ -107,38 +126,64 @@ pub fn mapped_code(
         let MMapPath::Path(path) = map.pathname else {
             continue;
         };
-        let key = (map.dev, map.inode);
-        if !map.perms.contains(MMPermissions::EXECUTE) || seen.contains(&key) {
+        let (device, inode) = (map.dev, map.inode);
+        if !map.perms.contains(MMPermissions::EXECUTE) || seen.contains(&(device, inode)) {
             continue;
         }
-        seen.push(key);
-        let link = format!(
-            "/proc/{pid}/map_files/{:x}-{:x}",
-            map.address.0, map.address.1
-        );
-        match open(&link).or_else(|_| open(&format!("/proc/{pid}/root{}", path.display()))) {
-            Ok((id, _)) if known(id) => {}
-            Ok((id, file)) => found.push(Ok(Mapped { id, path, file })),
-            // The process or its mapping went away meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => found.push(Err((path, error))),
-        }
+        seen.push((device, inode));
+        found.push(Mapped {
+            device,
+            inode,
+            path,
+            pid,
+            range: map.address,
+        });
     }
     found
 }
 
-/// Opens a file that has to be a regular one; a FIFO or a device would block or do things.
-pub fn open(path: &str) -> io::Result<((u64, u64), File)> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let file = fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
-        .open(path)?;
-    let meta = file.metadata()?;
-    if !meta.is_file() {
+/// Opens a file that has to be a regular one, and gives its device and inode too.
+pub fn open(path: &Path) -> io::Result<((u64, u64), File)> {
+    regular(&look_up(path)?)
+}
+
+/// What a path leads to, without opening it.
+fn look_up(path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty())
+}
+
+/// Opens what was looked up. A FIFO would block, and some devices do things when they are opened.
+fn regular(found: &OwnedFd) -> io::Result<((u64, u64), File)> {
+    let stat = rustix::fs::fstat(found)?;
+    if !FileType::from_raw_mode(stat.st_mode).is_file() {
         return Err(io::Error::other("not a regular file"));
     }
-    Ok(((meta.dev(), meta.ino()), file))
+    let path = format!("/proc/self/fd/{}", found.as_raw_fd());
+    // A lease on it would have us wait for its holder.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::empty())?;
+    Ok(((stat.st_dev, stat.st_ino), file.into()))
+}
+
+/// What a path without links leads to below a directory. Before 5.6 there is no `openat2`, and some
+/// containers' filters refuse it: then one step after the other.
+fn beneath(root: OwnedFd, path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let within = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    match openat2(&root, path, flags, Mode::empty(), within) {
+        Err(Errno::NOSYS | Errno::PERM) => step_by_step(root, path),
+        result => result,
+    }
+}
+
+/// A link is opened itself, and nothing is below it.
+fn step_by_step(root: OwnedFd, path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    path.components().try_fold(root, |below, part| match part {
+        Component::Normal(name) => openat(&below, name, flags, Mode::empty()),
+        _ => Err(Errno::XDEV),
+    })
 }
 
 /// Every process and its memory as /proc has it, where the kernel has no iterator to offer. The
@@ -212,4 +257,42 @@ pub fn own_code() -> Option<(File, u64)> {
         .find(|map| (map.address.0..map.address.1).contains(&here))?;
     let file = File::open("/proc/self/exe").ok()?;
     Some((file, here - map.address.0 + map.offset))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        os::{fd::OwnedFd, unix::fs::symlink},
+        path::Path,
+    };
+
+    use rustix::io::Errno;
+
+    use super::{beneath, look_up, open, regular, step_by_step};
+
+    type Way = fn(OwnedFd, &Path) -> Result<OwnedFd, Errno>;
+
+    #[test]
+    fn a_link_that_was_put_on_the_way_leads_nowhere() {
+        let place = std::env::temp_dir().join(format!("memtrace-beneath-{}", std::process::id()));
+        fs::create_dir_all(place.join("root/lib")).unwrap();
+        fs::write(place.join("outside"), "secret").unwrap();
+        fs::write(place.join("root/lib/x"), "").unwrap();
+        symlink(&place, place.join("root/away")).unwrap();
+        symlink(place.join("outside"), place.join("root/lib/y")).unwrap();
+        for way in [beneath as Way, step_by_step] {
+            let found = |path: &str| {
+                let root = look_up(&place.join("root")).unwrap();
+                regular(&way(root, Path::new(path))?)
+            };
+            assert!(found("lib/x").is_ok());
+            for path in ["away/outside", "lib/y", "../outside", "lib/../../outside"] {
+                assert!(found(path).is_err(), "{path}");
+            }
+        }
+        assert!(open(&place.join("root/lib/x")).is_ok());
+        assert!(open(&place).is_err() && open(Path::new("/dev/null")).is_err());
+        fs::remove_dir_all(place).unwrap();
+    }
 }

@@ -7,7 +7,33 @@ use std::{
     os::{fd::AsRawFd as _, unix::process::CommandExt as _},
     path::Path,
     process::{Child, Command},
+    sync::mpsc::{Sender, channel},
+    thread,
 };
+
+/// A thread that waits, with all the rights that we were started with, to start a command with them.
+#[derive(Debug)]
+pub struct Starter(Sender<Work>);
+
+type Work = Box<dyn FnOnce() + Send>;
+
+impl Starter {
+    /// Starts it. Where it is dropped, it ends and has done nothing.
+    pub fn begin() -> io::Result<Self> {
+        let (sender, work) = channel::<Work>();
+        let thread = thread::Builder::new().name("starter".to_owned());
+        thread.spawn(move || work.recv().map_or((), |work| work()))?;
+        Ok(Self(sender))
+    }
+
+    /// Has it do this, its last.
+    pub fn finish<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let (reply, answer) = channel();
+        let work = move || drop(reply.send(work()));
+        self.0.send(Box::new(work)).ok()?;
+        answer.recv().ok()
+    }
+}
 
 /// What a command starts with, beside what it inherits.
 #[derive(Debug, Clone, Copy)]

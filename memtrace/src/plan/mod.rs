@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod tests;
+mod users;
 
 use std::{
     collections::HashMap,
@@ -21,7 +22,9 @@ use crate::{
         ThresholdArg, TraceArgs,
     },
     entry::{Lang, Limit, Precision, Style},
-    kernel::{cgroup::MemoryController, finder::Wanted, load::Sensor, procfs, symbols},
+    kernel::{
+        cgroup::MemoryController, finder::Wanted, load::Sensor, procfs, rights::User, symbols,
+    },
     targets::{Glob, Targets},
     units::{Bytes, Tgid},
 };
@@ -59,6 +62,8 @@ pub struct TracePlan {
     pub marker_names: HashMap<u64, String>,
     /// Where logs go.
     pub log_dir: PathBuf,
+    /// Whom to go on as, once the probes are in place.
+    pub user: Option<User>,
     /// How logs are written.
     pub style: StylePlan,
     /// Live lines are printed.
@@ -192,7 +197,7 @@ impl Plan {
                     cgroups,
                     uids: uid
                         .iter()
-                        .map(|name| user(name))
+                        .map(|name| users::uid(name))
                         .collect::<Result<_, _>>()?,
                     all,
                 };
@@ -230,6 +235,7 @@ fn trace_plan(
         no_follow,
         marker,
         log_dir,
+        user,
         warning,
         critical,
         interval,
@@ -258,6 +264,7 @@ fn trace_plan(
         markers,
         marker_names,
         log_dir,
+        user: user.map(|name| users::user(&name)).transpose()?,
         style: StylePlan {
             warning,
             critical,
@@ -323,18 +330,6 @@ fn living(pid: u32) -> Result<Tgid, UsageError> {
         )),
         _ => Ok(Tgid(pid)),
     }
-}
-
-fn user(name: &str) -> Result<u32, UsageError> {
-    if let Ok(uid) = name.parse() {
-        return Ok(uid);
-    }
-    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let found = passwd.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        (fields.next()? == name).then(|| fields.nth(1)?.parse().ok())?
-    });
-    found.map_or_else(|| usage(format!("no such user: {name}")), Ok)
 }
 
 /// A cgroup as path from its root and inode. Takes a directory below any mount, or such a path.
@@ -403,7 +398,7 @@ fn parse_marker(text: &str, cookie: u64) -> Result<(Wanted, String), UsageError>
 fn checked(path: &str, symbol: &str) -> Result<PathBuf, UsageError> {
     let full = fs::canonicalize(path)
         .map_err(|error| UsageError(format!("--marker {path}:{symbol}: {path}: {error}")))?;
-    let opened = procfs::open(&full.to_string_lossy());
+    let opened = procfs::open(&full);
     let (_, file) = opened.map_err(|error| UsageError(format!("--marker: {path}: {error}")))?;
     let found = symbols::find(&file, &[symbol])
         .map_err(|error| UsageError(format!("--marker: {path}: {error}")))?;

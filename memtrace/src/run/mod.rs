@@ -2,6 +2,7 @@
 
 mod ground;
 mod losses;
+mod rights;
 mod stop;
 
 use std::{
@@ -21,7 +22,7 @@ use self::{
 };
 use crate::{
     clock::{self, Anchor},
-    command::Command,
+    command::{Command, StartError},
     decode::Decoder,
     entry::{Begin, RECORDING_VERSION},
     event::{Event, Kind, Task},
@@ -34,12 +35,13 @@ use crate::{
         load::{Diagnostics, LoadError, Loader, MarkerProgram, Probes, Sensor, Settings},
         procfs, protect,
         ring::Source,
+        spawn::Starter,
     },
     loss::{self, Ledger},
-    plan::TracePlan,
+    plan::{RunPlan, TracePlan},
     sink::{
         fan::{Fan, Wanted},
-        files::{self, Terminal, Writer},
+        files::{Terminal, Writer},
     },
     track::{Output, Rules, Track},
     units::{BootNanos, Bytes, Tgid},
@@ -105,6 +107,7 @@ struct Session {
     diagnostics: Option<Diagnostics>,
     events: Vec<Event>,
     command: Option<Command>,
+    starter: Option<Starter>,
     /// Ours before we asked to be spared.
     oom_score_adj: String,
 }
@@ -132,6 +135,7 @@ pub fn trace(plan: TracePlan) -> Result<Outcome, RunError> {
 impl Session {
     /// Loads and attaches everything; nothing is traced yet.
     fn start(plan: TracePlan) -> Result<Self, RunError> {
+        rights::check(plan.user.as_ref())?;
         crate::kernel::memory::keep_together();
         let oom_score_adj = protect::score();
         for shortfall in protect::protect() {
@@ -160,19 +164,17 @@ impl Session {
             .map_err(|error| refused(&facts, error))?;
         facts.forget_types();
         let diagnostics = object.and_then(|_| probes.diagnostics());
+        // It keeps the rights that are lowered here; the threads that follow have only what is left.
+        let starter = plan.run.as_ref().map(|_| Starter::begin()).transpose();
+        let starter = starter.context("start a thread")?;
+        let log_dir = rights::lower(&plan)?;
         let (finder, news) = Finder::start(plan.markers.clone()).context("start a thread")?;
         let terminal = if plan.run.is_some() {
             Terminal::Err
         } else {
             Terminal::Out
         };
-        let writer = Writer::start(terminal).context("start a thread")?;
-        if let Err(error) = files::prepare(&plan.log_dir) {
-            notice(&format!(
-                "cannot write logs in {}: {error}; going on, verdicts are shown here only",
-                plan.log_dir.display()
-            ));
-        }
+        let writer = Writer::start(terminal, log_dir).context("start a thread")?;
         let controller = MemoryController::find();
         let rules = Rules {
             targets: plan.targets.clone(),
@@ -206,6 +208,7 @@ impl Session {
             diagnostics,
             events: Vec::new(),
             command: None,
+            starter,
             oom_score_adj,
             plan,
             facts,
@@ -226,16 +229,7 @@ impl Session {
             {
                 self.take_news(news);
             }
-            let command =
-                Command::start(&run, &self.oom_score_adj).map_err(|source| match source {
-                    crate::command::StartError::Spawn(source) => {
-                        let command = run.command.first().cloned().unwrap_or_default();
-                        RunError::Spawn { command, source }
-                    }
-                    other @ crate::command::StartError::Group(_) => {
-                        RunError::Other(anyhow::Error::new(other))
-                    }
-                })?;
+            let command = self.start_command(run)?;
             self.track.want(Tgid(command.pid()));
             self.command = Some(command);
             return Ok(());
@@ -246,6 +240,25 @@ impl Session {
             several => notice(&format!("tracing {several} processes (Ctrl-C ends)")),
         }
         Ok(())
+    }
+
+    fn start_command(&mut self, run: RunPlan) -> Result<Command, RunError> {
+        let name = run.command.first().cloned().unwrap_or_default();
+        let score = std::mem::take(&mut self.oom_score_adj);
+        let start = move || Command::start(&run, &score);
+        let started = self
+            .starter
+            .take()
+            .and_then(|starter| starter.finish(start));
+        started
+            .context("the thread that starts the command is gone")?
+            .map_err(|source| match source {
+                StartError::Spawn(source) => RunError::Spawn {
+                    command: name,
+                    source,
+                },
+                other @ StartError::Group(_) => RunError::Other(anyhow::Error::new(other)),
+            })
     }
 
     /// A census, and from /proc what the census does not say.
@@ -492,6 +505,9 @@ impl Session {
             let _ = self.probes.watch_rss(false);
         }
         self.count_losses();
+        if let Some(news) = self.finder.look_after() {
+            self.take_news(news);
+        }
         for trouble in self.fan.writer().troubles() {
             notice(&trouble);
         }

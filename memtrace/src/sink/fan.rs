@@ -1,7 +1,11 @@
 //! One life's entries to everything that is made of them: recording, log, live lines, report.
 #![forbid(unsafe_code)]
 
-use std::{collections::HashMap, fmt::Write as _, path::PathBuf};
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use super::{
     files::{Class, Key, Writer},
@@ -103,12 +107,11 @@ impl Fan {
 
     fn begin(&mut self, life: LifeId, entry: &Entry, story: Story) {
         self.several |= !self.books.is_empty();
-        let log_name = self
-            .wanted
-            .directory
-            .join(usual_log::file_name(&story.begin));
-        let log = self.writer.open(log_name.clone());
-        let recording = self.writer.open(log_name.with_extension("jsonl"));
+        let name = usual_log::file_name(&story.begin);
+        let log_name = self.wanted.directory.join(&name);
+        let recording = Path::new(&name).with_extension("jsonl");
+        let recording = self.writer.open(recording.display().to_string());
+        let log = self.writer.open(name);
         self.writer
             .lines(log, Class::Log, usual_log::header(&story));
         self.writer.lines(

@@ -4,7 +4,9 @@
 mod tests;
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
 };
 
@@ -106,8 +108,9 @@ pub enum GroupError {
 #[derive(Debug)]
 pub struct Group {
     path: PathBuf,
-    /// Where processes go back to, for the removal.
-    parent: PathBuf,
+    /// The parent's `cgroup.procs`, for the removal. Opened before we become another user: who opened
+    /// it may move processes (from 5.16 on; before, who writes).
+    back: File,
 }
 
 /// Prefix of the groups that `run` makes; the rest is the pid of the memtrace that made it.
@@ -119,7 +122,7 @@ impl Group {
         let controller = MemoryController::find().ok_or(GroupError::NoController)?;
         let mut last = None;
         for parent in parents(&controller) {
-            match Self::create_below(&controller, parent, limit) {
+            match Self::create_below(&controller, &parent, limit) {
                 Ok(group) => return Ok(group),
                 Err(error) => last = Some(error),
             }
@@ -129,7 +132,7 @@ impl Group {
 
     fn create_below(
         controller: &MemoryController,
-        parent: PathBuf,
+        parent: &Path,
         limit: Bytes,
     ) -> Result<Self, GroupError> {
         let path = parent.join(format!("{PREFIX}{}", std::process::id()));
@@ -142,7 +145,17 @@ impl Group {
             path: path.clone(),
             source,
         })?;
-        let group = Self { path, parent };
+        let back = parent.join("cgroup.procs");
+        let opened = File::options().write(true).open(&back);
+        let back = opened.map_err(|source| {
+            let _ = fs::remove_dir(&path);
+            GroupError::Step {
+                action: "open",
+                path: back,
+                source,
+            }
+        })?;
+        let group = Self { path, back };
         let bytes = limit.0.to_string();
         write(&group.path.join(controller.limit_file()), &bytes, "set")?;
         // The limit is to be felt, not swapped away. Neither file exists without swap accounting.
@@ -168,20 +181,20 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        empty(&self.path, &self.parent);
+        empty(&self.path, &self.back);
     }
 }
 
 /// Removes a group. Who still lives in it goes back to the parent: `run` started it, but does not
 /// own what it left running.
-fn empty(path: &Path, parent: &Path) {
+fn empty(path: &Path, back: &File) {
     for _ in 0..100 {
         if fs::remove_dir(path).is_ok() || !path.exists() {
             return;
         }
         let procs = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
         for pid in procs.lines() {
-            let _ = fs::write(parent.join("cgroup.procs"), pid);
+            let _ = back.write_all_at(pid.as_bytes(), 0);
         }
         // A killed process leaves its group a moment after its parent has heard of its end.
         std::thread::sleep(std::time::Duration::from_millis(10));
@@ -204,7 +217,10 @@ pub fn remove_left_behind() {
 }
 
 fn remove_dead(parent: &Path) {
-    let Ok(entries) = fs::read_dir(parent) else {
+    let back = File::options()
+        .write(true)
+        .open(parent.join("cgroup.procs"));
+    let (Ok(entries), Ok(back)) = (fs::read_dir(parent), back) else {
         return;
     };
     for entry in entries.flatten() {
@@ -214,7 +230,7 @@ fn remove_dead(parent: &Path) {
         };
         let is_pid = !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit());
         if is_pid && !Path::new("/proc").join(pid).exists() {
-            empty(&entry.path(), parent);
+            empty(&entry.path(), &back);
         }
     }
 }

@@ -2,28 +2,27 @@
 
 use std::{
     collections::HashMap,
-    fs::{File, OpenOptions},
+    fs::File,
     io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
     sync::{atomic::Ordering, mpsc::Receiver},
 };
 
-use super::{Class, Job, Key, Shared, count_lines};
+use super::{Class, Job, Key, Shared, count_lines, directory::Directory};
 
 /// Bytes of a recording that are written at once while more is waiting.
 const BATCH_BYTES: usize = 64 << 10;
 
 /// A file, and the lines that are to be written to it at once.
 struct Open {
-    path: PathBuf,
+    /// How troubles call it.
+    path: String,
     file: Option<File>,
     pending: String,
 }
 
 /// Each line of a log is a write of its own, so that `tail -f` keeps up. Nobody watches a recording:
 /// its lines are written together while others wait, for a write costs more than a line.
-pub(super) fn write(jobs: &Receiver<Job>, shared: &Shared) {
+pub(super) fn write(jobs: &Receiver<Job>, mut directory: Directory, shared: &Shared) {
     crate::kernel::memory::go_early();
     let mut files: HashMap<Key, Open> = HashMap::new();
     // Those with pending lines; one may stand here twice.
@@ -39,8 +38,8 @@ pub(super) fn write(jobs: &Receiver<Job>, shared: &Shared) {
             return;
         };
         match job {
-            Job::Open(key, path) => {
-                files.insert(key, open(path, shared));
+            Job::Open(key, name) => {
+                files.insert(key, open(&mut directory, &name, shared));
             }
             Job::Line(key, Class::Log, text) => {
                 shared.waiting.fetch_sub(text.len(), Ordering::Relaxed);
@@ -100,45 +99,15 @@ fn flush(open: &mut Open, shared: &Shared) {
     }
 }
 
-fn open(path: PathBuf, shared: &Shared) -> Open {
-    match create(&path) {
-        Ok((path, file)) => Open {
-            path,
-            file: Some(file),
-            pending: String::new(),
-        },
-        Err(error) => {
-            shared.trouble(format!("cannot write {}: {error}", path.display()));
-            Open {
-                path,
-                file: None,
-                pending: String::new(),
-            }
-        }
+fn open(directory: &mut Directory, name: &str, shared: &Shared) -> Open {
+    let path = directory.path().join(name).display().to_string();
+    let file = directory.create(name);
+    let file = file.inspect_err(|error| shared.trouble(format!("cannot write {path}: {error}")));
+    Open {
+        path,
+        file: file.ok(),
+        pending: String::new(),
     }
-}
-
-/// Creates the file; where another memtrace has taken the name, one with a number behind it.
-fn create(path: &Path) -> io::Result<(PathBuf, File)> {
-    let mut candidate = path.to_owned();
-    for number in 2..100 {
-        let opened = OpenOptions::new()
-            .append(true)
-            .create_new(true)
-            .mode(0o640)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
-            .open(&candidate);
-        match opened {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-                let ending = path.extension().unwrap_or_default().to_string_lossy();
-                candidate = path.with_file_name(format!("{stem}_{number}.{ending}"));
-            }
-            Err(error) => return Err(error),
-            Ok(file) => return Ok((candidate, file)),
-        }
-    }
-    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 /// Appends whole lines in one write, and counts those that the disk did not take.
@@ -152,11 +121,11 @@ fn append(open: &mut Open, class: Class, lines: &str, shared: &Shared) {
         Ok(rest) => {
             shared.lose(class.kind(), count_lines(rest));
             let full = io::Error::from(io::ErrorKind::StorageFull);
-            shared.trouble(format!("cannot write {}: {full}", open.path.display()));
+            shared.trouble(format!("cannot write {}: {full}", open.path));
         }
         Err(error) => {
             shared.lose(class.kind(), count_lines(lines));
-            shared.trouble(format!("cannot write {}: {error}", open.path.display()));
+            shared.trouble(format!("cannot write {}: {error}", open.path));
         }
     }
 }

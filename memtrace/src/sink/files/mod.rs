@@ -2,13 +2,11 @@
 //! nobody. Bounded: what there is no room for is dropped and counted, RSS steps first.
 #![forbid(unsafe_code)]
 
+pub mod directory;
 mod disk;
 
 use std::{
-    fs::{self, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -18,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use self::directory::Directory;
 use crate::loss::{Kind, Ledger};
 
 /// Bytes that may wait before RSS steps of recordings are dropped.
@@ -52,7 +51,7 @@ impl Class {
 }
 
 enum Job {
-    Open(Key, PathBuf),
+    Open(Key, String),
     Line(Key, Class, String),
     Flush(Key),
     Close(Key),
@@ -90,8 +89,8 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the threads.
-    pub fn start(terminal: Terminal) -> io::Result<Self> {
+    /// Starts the threads. Files go to this directory.
+    pub fn start(terminal: Terminal, directory: Directory) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let (files, file_jobs) = channel();
         let (lines, terminal_jobs) = channel();
@@ -102,7 +101,7 @@ impl Writer {
         let threads = vec![
             spawn(
                 "files",
-                Box::new(move || disk::write(&file_jobs, &for_files)),
+                Box::new(move || disk::write(&file_jobs, directory, &for_files)),
             )?,
             spawn(
                 "terminal",
@@ -119,10 +118,10 @@ impl Writer {
     }
 
     /// Opens a file to append to; never through a symbolic link, never one that is there.
-    pub fn open(&mut self, path: PathBuf) -> Key {
+    pub fn open(&mut self, name: String) -> Key {
         let key = Key(self.next);
         self.next += 1;
-        let _ = self.files.send(Job::Open(key, path));
+        let _ = self.files.send(Job::Open(key, name));
         key
     }
 
@@ -238,6 +237,7 @@ fn count_lines(text: &str) -> u64 {
 }
 
 fn show(terminal: Terminal, jobs: &Receiver<Job>, shared: &Shared) {
+    crate::kernel::rights::settle();
     while let Ok(job) = jobs.recv() {
         let Job::Terminal(text) = job else { return };
         shared.waiting.fetch_sub(text.len(), Ordering::Relaxed);
@@ -252,18 +252,4 @@ fn show(terminal: Terminal, jobs: &Receiver<Job>, shared: &Shared) {
             shared.broken_pipe.store(true, Ordering::Relaxed);
         }
     }
-}
-
-/// Makes the log directory if it is not there, and tries to write in it.
-pub fn prepare(directory: &Path) -> io::Result<()> {
-    fs::create_dir_all(directory)?;
-    let probe = directory.join(format!(".memtrace-{}", std::process::id()));
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .custom_flags(libc::O_NOFOLLOW)
-        .open(&probe)
-        .and_then(|mut file| file.write_all(b"memtrace\n"))
-        .inspect_err(|_| drop(fs::remove_file(&probe)))?;
-    fs::remove_file(&probe)
 }
