@@ -30,7 +30,7 @@ fn one_that_sets_too_many_checkpoints_does_not_drown_its_neighbour() {
     assert_eq!(loud.names().len() as u64 + lost, many as u64);
 
     let number = |name: &&str| name[1..].parse::<u32>().expect("c and a number");
-    assert!(loud.names().iter().is_sorted_by_key(|name| number(name)));
+    assert!(loud.names().iter().is_sorted_by_key(number));
     ended.assert_code(if lost == 0 { 0 } else { 3 });
     println!("figure: of {many} checkpoints in one go {too_fast} came too fast");
 }

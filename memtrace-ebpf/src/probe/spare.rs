@@ -1,7 +1,7 @@
 //! Second chances for the probes that tell of lives, and who wakes the reader for them.
 //!
 //! The kernel skips a program that is running on the cpu already (`__bpf_trace_run`,
-//! kernel/trace/bpf_trace.c). Since tracepoints can be preempted (seen on 7.3; not on 6.16), this
+//! `kernel/trace/bpf_trace.c`). Since tracepoints can be preempted (seen on 7.3), this
 //! hits others: a process that is preempted within a probe has those of every process that runs on
 //! its cpu meanwhile skipped. An exit that is skipped is a process whose end has no code.
 //!

@@ -131,10 +131,11 @@ impl Kills {
     fn remember(&mut self, mark: Marked) {
         let now = mark.at.0;
         self.told.push_back(mark);
-        while let Some(old) = self.told.pop_front_if(|old| old.at.0 + CLUSTER_NS < now) {
-            self.known
-                .push_back((old.pid, old.started, old.trigger_tid));
-        }
+        let is_old = |mark: &Marked| mark.at.0 + CLUSTER_NS < now;
+        let old = self.told.iter().take_while(|mark| is_old(mark)).count();
+        let old = self.told.drain(..old);
+        self.known
+            .extend(old.map(|mark| (mark.pid, mark.started, mark.trigger_tid)));
         if self.told.len() > REMEMBERED {
             self.told.pop_front();
         }
