@@ -23,4 +23,6 @@ pub mod soak;
 
 pub mod bless;
 
+mod rig;
+
 mod workspace;
