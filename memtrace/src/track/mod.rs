@@ -75,6 +75,8 @@ pub struct Track {
     /// Boxed: half of a hash map is empty.
     lives: HashMap<Tgid, Box<Life>>,
     kills: Kills,
+    /// Everything older than this has been taken.
+    told: BootNanos,
     next_life: u64,
 }
 

@@ -226,6 +226,24 @@ fn an_end_that_was_missed_is_found_by_two_censuses_and_not_by_one() {
 }
 
 #[test]
+fn ends_that_are_told_late_are_not_taken_for_missed() {
+    let mut host = Host::with_python(50);
+    // Looked at again and again, while what happened long before is still being told.
+    for taken in [20_000, 30_000, 40_000] {
+        let mut out = Vec::new();
+        host.track.flush(ms(10_000), &mut out);
+        host.track.census(ms(10_000), ms(taken), &[], &mut out);
+        host.answer(ms(10_000), out);
+    }
+    host.feed(10_001, rss(50, 90));
+    host.feed(10_002, Kind::Exit(exit(50, 0)));
+    assert_eq!(
+        host.told(50),
+        ["begin python3", "rss 90", "exit 0", "ended"]
+    );
+}
+
+#[test]
 fn a_fork_that_was_missed_is_found_by_a_census_and_followed() {
     let mut host = Host::with_python(50);
     let mut child = task(51, "worker", 8);
