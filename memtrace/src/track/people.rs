@@ -36,6 +36,8 @@ pub struct Person {
     pub groups: Vec<u64>,
     /// Its program may be about to change: it was forked, or took a name, as an exec does first.
     pub(super) unsettled: bool,
+    /// It is a thread of the kernel: it has no memory of its own while it runs no program.
+    pub(super) of_kernel: bool,
     /// It has ended; only a kill that waits to be told needs it.
     pub(super) ended: bool,
     /// What is known was read at this time: older events about it tell nothing new.

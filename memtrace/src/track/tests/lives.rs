@@ -2,6 +2,7 @@ use super::host::*;
 use crate::{
     event::{Kind, MarkSource},
     sample::memory_mb,
+    targets::Targets,
     track::{Output, Rules},
     units::{Bytes, Tgid},
 };
@@ -241,6 +242,26 @@ fn ends_that_are_told_late_are_not_taken_for_missed() {
         host.told(50),
         ["begin python3", "rss 90", "exit 0", "ended"]
     );
+}
+
+#[test]
+fn a_thread_of_the_kernel_has_a_life_once_it_runs_a_program() {
+    let targets = Targets {
+        all: true,
+        ..Targets::default()
+    };
+    let mut host = Host::new(Rules {
+        targets,
+        ..python()
+    });
+    host.feed(1, Kind::Fork(fork(2, 50, "kthreadd")));
+    host.feed(2, rename(50, "kworker/0:1"));
+    host.census(10_000);
+    host.census(20_000);
+    assert_eq!(host.story, []);
+    host.feed(30_000, Kind::Fork(fork(2, 60, "kthreadd")));
+    host.feed(30_001, exec(60, "modprobe"));
+    assert_eq!(host.told(60), ["begin modprobe"]);
 }
 
 #[test]
