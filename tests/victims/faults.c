@@ -3,14 +3,16 @@
  *
  * Maps 4 MiB, touches each page and unmaps it again, for SECONDS and at most so often that
  * MIB_PER_SECOND are touched; then touches LAST_MIB and keeps them. Prints `ready PID` and waits for
- * a line on stdin (or its end) first; prints `faulted MIB SECONDS rss KIB` in the end, sets the
- * checkpoint `last`, waits for a further line and ends with code 7. RSS is that of smaps_rollup.
+ * a line on stdin (or its end) first; prints `faulted MIB SECONDS rss KIB peak KIB` in the end,
+ * sets the checkpoint `last`, waits for a further line and ends with code 7. RSS is that of
+ * smaps_rollup, the peak that of getrusage.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -77,6 +79,7 @@ int main(int argc, char **argv)
 	unsigned long last = argc == 4 ? strtoul(argv[3], NULL, 10) : 0;
 	unsigned long touched = 0;
 	unsigned long kib;
+	struct rusage usage;
 	double began;
 	double took;
 
@@ -101,7 +104,8 @@ int main(int argc, char **argv)
 	fflush(stdout);
 	kib = rollup_kib();
 	memtrace_checkpoint("last", NULL);
-	printf("rss %lu\n", kib);
+	getrusage(RUSAGE_SELF, &usage);
+	printf("rss %lu peak %ld\n", kib, usage.ru_maxrss);
 	fflush(stdout);
 	wait_for_line();
 	return 7;

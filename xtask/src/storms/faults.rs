@@ -27,6 +27,8 @@ struct Said {
     mib: f64,
     seconds: f64,
     rss: u64,
+    /// By the kernel's count, which knows what ran before the last exec as well.
+    peak: u64,
 }
 
 /// All at once.
@@ -85,17 +87,18 @@ fn of(ended: &Ended, pid: u32) -> Option<&Life> {
 }
 
 impl Said {
-    /// `MIB SECONDS rss KIB`
+    /// `MIB SECONDS rss KIB peak KIB`
     fn read(told: &str) -> Result<Self> {
         let fields: Vec<&str> = told.split(' ').collect();
-        let [mib, seconds, "rss", kib] = fields[..] else {
+        let [mib, seconds, "rss", rss, "peak", peak] = fields[..] else {
             anyhow::bail!("`{told}` instead of figures");
         };
-        let kib: u64 = kib.parse().context("KiB")?;
+        let bytes = |kib: &str| kib.parse::<u64>().map(|kib| kib << 10).context("KiB");
         Ok(Self {
             mib: mib.parse()?,
             seconds: seconds.parse()?,
-            rss: kib << 10,
+            rss: bytes(rss)?,
+            peak: bytes(peak)?,
         })
     }
 
@@ -109,8 +112,14 @@ impl Said {
             Some(format!("exit code {:?}", exit.code))
         } else if last.abs_diff(self.rss) > NEAR_BYTES {
             Some(format!("its last RSS is {last}, and was {}", self.rss))
-        } else if peak.abs_diff(self.rss) > PEAK_NEAR_BYTES {
-            Some(format!("its peak is {peak}, and was {}", self.rss))
+        } else if life.highest_rss.abs_diff(self.rss) > NEAR_BYTES {
+            // What it has last is the most that it ever had.
+            Some(format!(
+                "it never had {}, but {}",
+                life.highest_rss, self.rss
+            ))
+        } else if peak.abs_diff(self.peak) > PEAK_NEAR_BYTES {
+            Some(format!("its peak is {peak}, and was {}", self.peak))
         } else {
             None
         }

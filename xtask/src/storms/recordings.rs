@@ -22,6 +22,8 @@ pub(super) struct Life {
     pub(super) checkpoints: Vec<String>,
     /// RSS at the last of them, bytes.
     pub(super) last_rss: Option<u64>,
+    /// The highest RSS of any entry, bytes.
+    pub(super) highest_rss: u64,
     /// RSS steps.
     pub(super) steps: u64,
     /// When the OOM killer chose it: boot time in nanoseconds.
@@ -93,13 +95,15 @@ impl Life {
             self.fault = Some(format!("after its end: {entry}"));
         }
         self.at = at;
+        let size = |kind: &str| entry["memory"][kind].as_u64().unwrap_or(0);
+        let rss = size("anon") + size("file") + size("shmem");
+        self.highest_rss = self.highest_rss.max(rss);
         match entry["event"].as_str() {
             Some("begin") => self.pid = number(&entry["pid"]).unwrap_or(0),
             Some("checkpoint") => {
                 let name = entry["name"].as_str().unwrap_or_default();
                 self.checkpoints.push(name.to_owned());
-                let size = |kind: &str| entry["memory"][kind].as_u64().unwrap_or(0);
-                self.last_rss = Some(size("anon") + size("file") + size("shmem"));
+                self.last_rss = Some(rss);
             }
             Some("rss") => self.steps += 1,
             Some("oom_kill") => self.oom_kills.push(at),
