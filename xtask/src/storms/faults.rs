@@ -31,9 +31,23 @@ struct Said {
     peak: u64,
 }
 
-/// All at once.
+/// With the ring that users have.
 pub(super) fn raise(site: &Site) -> Result<Outcome> {
-    let memtrace = site.memtrace(&["--comm", "storm-*", "--step", STEP])?;
+    let (outcome, _) = with(site, &["--comm", "storm-*", "--step", STEP])?;
+    Ok(outcome)
+}
+
+/// With a ring that is too small for this.
+pub(super) fn raise_lossy(site: &Site) -> Result<Outcome> {
+    let ring = ["--comm", "storm-*", "--step", STEP, "--ring-mb", "0"];
+    let (mut outcome, lost) = with(site, &ring)?;
+    outcome.expect(lost > 0, || "no step was lost".to_owned());
+    Ok(outcome)
+}
+
+/// All at once; what came of it, and how many steps were lost.
+fn with(site: &Site, args: &[&str]) -> Result<(Outcome, u64)> {
+    let memtrace = site.memtrace(args)?;
     let group = site.group("all", 2560)?;
     site.meet(&group, "faults", &["0.01", "1", "1"])?;
     let args = [&SECONDS.to_string(), EACH_MIB, LAST_MIB];
@@ -79,7 +93,7 @@ pub(super) fn raise(site: &Site) -> Result<Outcome> {
     let steps: u64 = ended.lives.iter().map(|life| life.steps).sum();
     outcome.done = format!("{PROCESSES} processes, {rate:.0} MiB a second for {SECONDS} s");
     outcome.kept = format!("{steps} steps; {right} last RSS, peaks and exits right");
-    Ok(outcome)
+    Ok((outcome, lost))
 }
 
 fn of(ended: &Ended, pid: u32) -> Option<&Life> {

@@ -76,6 +76,7 @@ fn raise(storm: Storm, site: &Site, options: &cli::Storms) -> Result<Outcome> {
         Storm::Together => kills::together(site),
         Storm::Lives => lives::raise(site),
         Storm::Faults => faults::raise(site),
+        Storm::FaultsLost => faults::raise_lossy(site),
         Storm::Markers => markers::raise(site),
         Storm::Stopped => stopped::raise(site),
         Storm::DiskFull => disk::full(site),
