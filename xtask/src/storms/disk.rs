@@ -22,8 +22,11 @@ const SOON: Duration = Duration::from_secs(5);
 const HOGS: usize = 5;
 const CHECKPOINTS: usize = 1007;
 
-/// A file system of its own; thawed and unmounted when it is dropped.
+/// A file system of its own; unmounted when it is dropped.
 struct Disk(PathBuf);
+
+/// A disk that stalls until this is dropped: before whoever writes to it, who cannot end meanwhile.
+struct Frozen<'a>(&'a Disk);
 
 impl Disk {
     fn mount(at: PathBuf, args: &[&str]) -> Result<Self> {
@@ -32,20 +35,24 @@ impl Disk {
         Ok(Self(at))
     }
 
-    fn freeze(&self) -> Result<()> {
+    fn freeze(&self) -> Result<Frozen<'_>> {
         workspace::run(Command::new("fsfreeze").arg("-f").arg(&self.0))
-            .context("stall a disk, which takes fsfreeze")
+            .context("stall a disk, which takes fsfreeze")?;
+        Ok(Frozen(self))
     }
+}
 
-    fn thaw(&self) -> Result<()> {
-        workspace::run(Command::new("fsfreeze").arg("-u").arg(&self.0))
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        let mut thaw = Command::new("fsfreeze");
+        if let Err(error) = workspace::run(thaw.arg("-u").arg(&self.0.0)) {
+            eprintln!("warning: {error:#}");
+        }
     }
 }
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // It may not be frozen.
-        let _ = workspace::output_of(Command::new("fsfreeze").arg("-u").arg(&self.0));
         if workspace::output_of(Command::new("umount").arg(&self.0)).is_none() {
             eprintln!("warning: {} cannot be unmounted", self.0.display());
         }
@@ -126,7 +133,7 @@ pub(super) fn stalled(site: &Site) -> Result<Outcome> {
         recordings::of(&site.logs(), victims[0].pid)
     })?;
 
-    disk.freeze()?;
+    let frozen = disk.freeze()?;
     let began = Instant::now();
     victims.extend(site.victims(&calm, 1, "many", &args)?);
     for victim in &mut victims {
@@ -152,7 +159,7 @@ pub(super) fn stalled(site: &Site) -> Result<Outcome> {
     }
     thread::sleep(STALLED.saturating_sub(began.elapsed()));
     let seconds = began.elapsed().as_secs_f64();
-    disk.thaw()?;
+    drop(frozen);
     let ended = site.end(memtrace)?;
 
     let mut outcome = Outcome::of(&ended, &[]);
