@@ -54,7 +54,9 @@ pub(super) fn remove(dir: &Path) -> Result<()> {
     for mount in mounts.filter(|mount| Path::new(mount).starts_with(dir)) {
         // It may not be frozen.
         let _ = output_of(Command::new("fsfreeze").args(["-u", mount]));
-        output_of(Command::new("umount").arg(mount)).with_context(|| format!("umount {mount}"))?;
+        // Lazily: the memtrace of a storm that was killed may still write there.
+        output_of(Command::new("umount").args(["-l", mount]))
+            .with_context(|| format!("umount {mount}"))?;
     }
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
