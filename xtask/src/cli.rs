@@ -81,6 +81,16 @@ pub enum Verb {
     /// Exit status: 0 memtrace did not grow, each kill had the right verdict and nothing was lost;
     /// 1 something was not so.
     Soak(Soak),
+    /// Raise storms of kills, lives, page faults and checkpoints, stop memtrace, fill and stall its
+    /// disk
+    ///
+    /// Each storm has a memtrace, cgroups and victims of its own. Prints a line for each: what was
+    /// done, what of it memtrace has, what it says that it has lost. Steps and checkpoints may be
+    /// lost where there are too many, if they are counted; an OOM kill, an exit or the order within a
+    /// process may not. Needs root and gcc; takes two gigabytes and some six minutes.
+    ///
+    /// Exit status: 0 every storm held; 1 one did not, and what it left is in target/storms.
+    Storms(Storms),
     /// Rewrite the goldens and the snapshots of the command line from what the code does now
     ///
     /// Look at `git diff` afterwards: each changed line is a promise to users that changed.
@@ -217,6 +227,62 @@ pub struct Soak {
     /// How long
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
     pub minutes: u32,
+}
+
+/// Options of `storms`.
+#[derive(Debug, Args)]
+pub struct Storms {
+    /// Which to raise [default: every storm]
+    #[arg(value_enum)]
+    pub storms: Vec<Storm>,
+    /// Kills of the storm of that name
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub count: u32,
+}
+
+/// A storm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Storm {
+    /// OOM kills in a row, in four lanes.
+    Kills,
+    /// Eight OOM kills at the same instant, again and again.
+    Together,
+    /// Ten thousand lives in one minute, under --all.
+    Lives,
+    /// Two hundred processes that fault a gigabyte a second.
+    Faults,
+    /// The same through a ring of one page, which loses steps.
+    FaultsLost,
+    /// Sixteen threads that set checkpoints in a tight loop, beside a calm neighbour.
+    Markers,
+    /// memtrace is stopped for five seconds while others set checkpoints, end and are killed.
+    Stopped,
+    /// The log directory is full.
+    DiskFull,
+    /// The log directory stalls, and goes on.
+    DiskStalled,
+}
+
+impl Storm {
+    /// All of them, in the order of the table.
+    pub const ALL: [Self; 9] = [
+        Self::Kills,
+        Self::Together,
+        Self::Lives,
+        Self::Faults,
+        Self::FaultsLost,
+        Self::Markers,
+        Self::Stopped,
+        Self::DiskFull,
+        Self::DiskStalled,
+    ];
+}
+
+/// A value as it is typed.
+pub(crate) fn name_of(value: &impl ValueEnum) -> String {
+    value
+        .to_possible_value()
+        .map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 /// Names of all verbs, as typed.

@@ -21,6 +21,10 @@ pub mod fuzz;
 
 pub mod soak;
 
+pub mod storms;
+
 pub mod bless;
+
+mod rig;
 
 mod workspace;

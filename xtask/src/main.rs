@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Verb::Accept(options) => xtask::accept::run(&options),
         Verb::Fuzz(options) => xtask::fuzz::run(&options),
         Verb::Soak(options) => xtask::soak::run(&options),
+        Verb::Storms(options) => xtask::storms::run(&options),
         Verb::Bless => xtask::bless::run(),
     };
     result.unwrap_or_else(|error| {

@@ -152,12 +152,15 @@ impl Work {
     fn until_stopped(mut self) {
         super::memory::go_first();
         let mut passes_left: u32 = 0;
+        let mut slept = false;
         loop {
             let stopping = self.shared.stop.load(Ordering::Relaxed);
             let life_before = self.last[0];
             let (batch, more) = self.pass();
             let came = !batch.bytes.is_empty();
-            let telling = came || passes_left > 0;
+            // That nothing has come for long is worth telling, too: a census waits for it.
+            let telling = came || passes_left > 0 || slept;
+            slept = false;
             // Nobody listens any more: then there is nothing left to do.
             let heard = !telling || self.sender.send(batch).is_ok();
             if !heard || (stopping && !more) {
@@ -178,6 +181,7 @@ impl Work {
                     self.gather();
                 } else {
                     self.sleep();
+                    slept = true;
                 }
             }
             while self.shared.waiting.load(Ordering::Relaxed) > MOST && !stopping {

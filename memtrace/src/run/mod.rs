@@ -523,8 +523,9 @@ impl Session {
     }
 
     fn census_into(&mut self, at: BootNanos, out: &mut Vec<Output>) {
+        let taken = clock::now();
         if let Ok(tasks) = self.tasks() {
-            self.track.census(at, &tasks, out);
+            self.track.census(at, taken, &tasks, out);
         }
     }
 
@@ -579,8 +580,9 @@ impl Session {
         self.count_losses();
         self.count_skipped();
         if self.skipped.ends > 0 {
-            // Who is not found twice is over. All that was on its way has come.
+            // Who is not found twice is over: all that was on its way has come.
             self.census_into(clock::now(), &mut out);
+            self.track.flush(clock::now(), &mut out);
             self.census_into(clock::now(), &mut out);
             self.answer(clock::now(), &mut out);
         }

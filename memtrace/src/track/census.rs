@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Output, Track, people::Person};
+use super::{
+    Output, Track,
+    people::{Census, Person},
+};
 use crate::{
     entry::{Exit, Lost, Program, What},
     event::Task,
@@ -53,13 +56,25 @@ impl Track {
         }
     }
 
-    /// How all processes stand. Learns of processes whose fork was missed and of ends that were.
-    pub fn census(&mut self, at: BootNanos, tasks: &[Task], out: &mut Vec<Output>) {
+    /// How all processes stand at an instant, as far as `taken`, when they were looked at, is near.
+    /// Learns of processes whose fork was missed and of ends that were.
+    ///
+    /// It may be far: what happened is told late when we do not get a cpu. Whoever is not found may
+    /// have an end that is still on its way, and whoever is new a fork.
+    pub fn census(
+        &mut self,
+        at: BootNanos,
+        taken: BootNanos,
+        tasks: &[Task],
+        out: &mut Vec<Output>,
+    ) {
         for task in tasks {
             self.see(at, task, out);
         }
+        let told = self.told;
+        let census = Census { at, taken, told };
         self.people
-            .forget_unseen(at, |pid| self.lives.contains_key(&pid));
+            .forget_unseen(census, |pid| self.lives.contains_key(&pid));
         self.end_the_unseen(at, out);
         self.look_around(at);
     }
@@ -67,7 +82,7 @@ impl Track {
     fn see(&mut self, at: BootNanos, task: &Task, out: &mut Vec<Output>) {
         let known = self.people.knows(task.pid, task.started);
         // The fork of a young one is still on its way to us.
-        let is_young = at.seconds_since(task.started) < SETTLED_SECONDS;
+        let is_young = self.told.seconds_since(task.started) < SETTLED_SECONDS;
         if is_dead(task) {
             self.people.still_there(at, task.pid, task.started);
             return;
@@ -98,13 +113,17 @@ impl Track {
         task.groups.iter().any(is_target)
     }
 
-    /// A life that two censuses in a row did not find has ended without our hearing of it.
+    /// Ends each life whose end was lost.
     fn end_the_unseen(&mut self, at: BootNanos, out: &mut Vec<Output>) {
         let gone: Vec<Tgid> = self
             .lives
             .keys()
             .copied()
-            .filter(|pid| self.people.get(*pid).is_none_or(|person| person.missed > 1))
+            .filter(|pid| {
+                self.people
+                    .get(*pid)
+                    .is_none_or(|person| person.is_gone(self.told))
+            })
             .collect();
         for pid in gone {
             self.end_unheard(at, pid, out);

@@ -367,8 +367,9 @@ impl Track {
         }
     }
 
-    /// Tells every kill whose time has come.
+    /// All that is older has been taken: tells every kill whose time has come.
     pub fn flush(&mut self, now: BootNanos, out: &mut Vec<Output>) {
+        self.told = self.told.max(now);
         if self.deadline().is_none_or(|deadline| deadline > now) {
             return;
         }

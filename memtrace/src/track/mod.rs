@@ -67,6 +67,9 @@ pub struct Rules {
     pub total_memory: Option<Bytes>,
 }
 
+/// Parent of the kernel's own threads (`rest_init`, init/main.c). No census tells of these.
+const KTHREADD: Tgid = Tgid(2);
+
 /// The state.
 #[derive(Debug, Default)]
 pub struct Track {
@@ -75,6 +78,8 @@ pub struct Track {
     /// Boxed: half of a hash map is empty.
     lives: HashMap<Tgid, Box<Life>>,
     kills: Kills,
+    /// Everything older than this has been taken.
+    told: BootNanos,
     next_life: u64,
 }
 
@@ -247,10 +252,11 @@ impl Track {
             memory: (!shares_memory).then_some(memory),
             groups: parent_is.groups,
             unsettled: true,
+            of_kernel: parent == KTHREADD,
             ..Person::default()
         };
         person.rename(&comm);
-        if !self.remember(at, person, out) || !self.rules.follow {
+        if !self.remember(at, person, out) || !self.rules.follow || parent == KTHREADD {
             return;
         }
         if self.lives.contains_key(&parent) {
@@ -309,6 +315,7 @@ impl Track {
         };
         person.program = Arc::clone(&program);
         person.unsettled = false;
+        person.of_kernel = false;
         person.uid = Some(uid);
         person.memory = Some(memory);
         if !cgroups.is_empty() {
@@ -344,7 +351,7 @@ impl Track {
         person.rename(&comm);
         if let Some(life) = self.lives.get_mut(&pid) {
             life.rename(at, comm, out);
-        } else {
+        } else if !person.of_kernel {
             person.unsettled = true;
             self.decide(pid, false, out);
         }

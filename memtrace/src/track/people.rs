@@ -36,14 +36,16 @@ pub struct Person {
     pub groups: Vec<u64>,
     /// Its program may be about to change: it was forked, or took a name, as an exec does first.
     pub(super) unsettled: bool,
+    /// It is a thread of the kernel: it has no memory of its own while it runs no program.
+    pub(super) of_kernel: bool,
     /// It has ended; only a kill that waits to be told needs it.
     pub(super) ended: bool,
     /// What is known was read at this time: older events about it tell nothing new.
     pub(super) known_at: BootNanos,
     /// RSS at each census of the window.
     pub(super) samples: Samples,
-    /// Censuses in a row that did not find it.
-    pub(super) missed: u32,
+    /// The first census of those in a row that did not find it.
+    pub(super) missed: Option<BootNanos>,
     pub(super) seen: BootNanos,
 }
 
@@ -53,6 +55,12 @@ impl Person {
         if self.program.comm != comm {
             comm.clone_into(&mut Arc::make_mut(&mut self.program).comm);
         }
+    }
+
+    /// It was not there at a census, and all that happened until then has been taken: it has ended
+    /// without our hearing of it.
+    pub(super) fn is_gone(&self, told: BootNanos) -> bool {
+        self.missed.is_some_and(|missed| missed < told)
     }
 
     /// It, as somebody else's story names it.
@@ -66,6 +74,17 @@ impl Person {
             cgroup: None,
         }
     }
+}
+
+/// When a census was taken.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Census {
+    /// The instant that it is to show: that of the kill which asked for it.
+    pub(super) at: BootNanos,
+    /// When it was taken in truth.
+    pub(super) taken: BootNanos,
+    /// Everything older than this has been taken.
+    pub(super) told: BootNanos,
 }
 
 #[derive(Debug, Default)]
@@ -141,7 +160,7 @@ impl People {
         person.uid = Some(task.uid);
         person.groups.clone_from(&task.groups);
         person.memory = Some(task.memory);
-        person.missed = 0;
+        person.missed = None;
         person.samples.add(at, task.memory.rss(), APART);
         true
     }
@@ -152,7 +171,7 @@ impl People {
             && person.started == started
         {
             person.seen = at;
-            person.missed = 0;
+            person.missed = None;
         }
     }
 
@@ -164,14 +183,16 @@ impl People {
             .is_some_and(|person| !std::mem::replace(&mut person.ended, true))
     }
 
-    /// Forgets those that the census just taken did not find, unless they must be kept.
-    pub(super) fn forget_unseen(&mut self, at: BootNanos, keep: impl Fn(Tgid) -> bool) {
+    /// Notes whom the census just taken did not find, and forgets those whose end would have been
+    /// told by now, unless they must be kept.
+    pub(super) fn forget_unseen(&mut self, census: Census, keep: impl Fn(Tgid) -> bool) {
+        let Census { at, taken, told } = census;
         self.0.retain(|pid, person| {
             if person.seen >= at {
                 return true;
             }
-            person.missed += 1;
-            person.missed < 2 || keep(*pid)
+            person.missed.get_or_insert(taken);
+            !person.is_gone(told) || keep(*pid)
         });
     }
 }

@@ -2,17 +2,17 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::group::{Group, Groups};
 use super::{EXAMPLE, Soak};
+use crate::rig::group::{Group, Groups};
+use crate::rig::member;
 
 /// How many go on at once.
 pub(super) const WORKERS: u32 = 2;
@@ -138,16 +138,10 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Starts a program as a member of a group from its first moment on.
     fn start(&self, group: &Group, program: &Path, args: &[&str], says: &str) -> Result<Child> {
-        let mut child = Command::new("/bin/sh")
-            .args(["-c", "echo $$ > \"$0\" && exec \"$@\""])
-            .arg(group.procs())
-            .arg(program)
-            .args(args)
+        let mut child = member(group, program, args)
             .current_dir(&self.soak.dir)
             .env("PYTHONDONTWRITEBYTECODE", "1")
-            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

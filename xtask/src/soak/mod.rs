@@ -2,32 +2,32 @@
 //! verdict, or lose anything.
 
 mod churn;
-mod group;
 mod logs;
 mod watch;
 
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::symlink;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use tokio::signal::unix::{SignalKind, signal};
 use watch::{Curve, Sample};
 
 use crate::cli;
+use crate::rig::group::Groups;
+use crate::rig::memtrace::Memtrace;
+use crate::rig::on_interrupt;
 use crate::test::victims;
 use crate::workspace::{self, cargo, is_root, output_of, root, target_dir};
 
 /// Between two samples.
 const EVERY: Duration = Duration::from_secs(5);
-/// How long memtrace may take until its probes sit, and until it has ended.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// What all together may take.
+const ALL_MIB: u64 = 1024;
 
 /// The example under a name of its own.
 const EXAMPLE: &str = "examples/soak-example.py";
@@ -50,9 +50,12 @@ pub fn run(options: &cli::Soak) -> Result<ExitCode> {
     ensure!(is_root(), "real kills need root: sudo -E cargo xtask soak");
     workspace::run(&mut cargo(["build", "--release", "--package", "memtrace"]))?;
     let soak = Arc::new(Soak::prepare(&victims::compile()?)?);
-    stop_when_interrupted(&soak)?;
-    let groups = group::Groups::create()?;
-    let mut memtrace = Memtrace::start(&soak.dir)?;
+    // Ctrl-C ends the soak as its time does: nobody is left behind.
+    let interrupted = Arc::clone(&soak);
+    on_interrupt(move || interrupted.is_over.store(true, Ordering::Relaxed))?;
+    let groups = Groups::create("soak", ALL_MIB)?;
+    let wanted = ["--quiet", "--comm", "soak-*"];
+    let mut memtrace = Memtrace::start(&soak.dir, &soak.dir.join("logs"), &wanted)?;
     let length = Duration::from_secs(60 * u64::from(options.minutes));
     let curve = thread::scope(|scope| {
         let workers: Vec<_> = (0..churn::WORKERS)
@@ -128,7 +131,7 @@ impl Soak {
         let mut janitor = logs::Janitor::default();
         while began.elapsed() < length && !self.is_over() {
             thread::sleep(EVERY);
-            if let Some(status) = memtrace.child.try_wait()? {
+            if let Some(status) = memtrace.ended()? {
                 bail!("memtrace ended with {status}: {}", memtrace.said());
             }
             janitor.sweep(self)?;
@@ -137,7 +140,7 @@ impl Soak {
                 lives: janitor.lives,
                 bytes: janitor.bytes,
                 kills: self.kills.load(Ordering::Relaxed),
-                ..Sample::of(memtrace.child.id())?
+                ..Sample::of(memtrace.pid())?
             };
             curve.add(sample);
         }
@@ -172,90 +175,4 @@ impl Soak {
 fn last_lines(text: &str) -> String {
     let lines: Vec<&str> = text.lines().rev().take(8).collect();
     lines.into_iter().rev().collect::<Vec<_>>().join("\n")
-}
-
-/// Ctrl-C ends the soak as its time does: nobody is left behind.
-fn stop_when_interrupted(soak: &Arc<Soak>) -> Result<()> {
-    let soak = Arc::clone(soak);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()?;
-    let (mut interrupt, mut terminate) = runtime.block_on(async {
-        Ok::<_, std::io::Error>((
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::terminate())?,
-        ))
-    })?;
-    thread::spawn(move || {
-        runtime.block_on(async {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        });
-        eprintln!("interrupted: ending what runs");
-        soak.is_over.store(true, Ordering::Relaxed);
-    });
-    Ok(())
-}
-
-/// The memtrace that is watched; dropping it ends it.
-struct Memtrace {
-    child: Child,
-    said: PathBuf,
-}
-
-impl Memtrace {
-    fn start(dir: &Path) -> Result<Self> {
-        let said = dir.join("said");
-        let out = File::create(&said)?;
-        let child = Command::new(target_dir().join("release/memtrace"))
-            .args(["--quiet", "--comm", "soak-*", "--log-dir"])
-            .arg(dir.join("logs"))
-            .current_dir(dir)
-            // Ctrl-C is for the soak alone.
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(out.try_clone()?)
-            .stderr(out)
-            .spawn()
-            .context("start memtrace")?;
-        let mut memtrace = Self { child, said };
-        let began = Instant::now();
-        while !memtrace.said().contains("waiting") && !memtrace.said().contains("等待") {
-            if let Some(status) = memtrace.child.try_wait()? {
-                bail!("memtrace ended with {status}: {}", memtrace.said());
-            }
-            ensure!(
-                began.elapsed() < PATIENCE,
-                "memtrace does not wait for processes"
-            );
-            thread::sleep(Duration::from_millis(20));
-        }
-        Ok(memtrace)
-    }
-
-    fn said(&self) -> String {
-        String::from_utf8_lossy(&fs::read(&self.said).unwrap_or_default()).into_owned()
-    }
-
-    /// Ends it as Ctrl-C does: its exit code, and all that it said.
-    fn stop(mut self) -> Result<(Option<i32>, String)> {
-        let pid = self.child.id().to_string();
-        output_of(Command::new("kill").args(["-INT", &pid])).context("interrupt memtrace")?;
-        let began = Instant::now();
-        while self.child.try_wait()?.is_none() {
-            ensure!(began.elapsed() < PATIENCE, "memtrace does not end");
-            thread::sleep(Duration::from_millis(20));
-        }
-        Ok((self.child.wait()?.code(), self.said()))
-    }
-}
-
-impl Drop for Memtrace {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

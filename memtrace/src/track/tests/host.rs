@@ -100,7 +100,9 @@ impl Host {
 
     pub(super) fn census(&mut self, at_ms: u64) {
         let mut out = Vec::new();
-        self.track.census(ms(at_ms), &self.tasks, &mut out);
+        self.track.flush(ms(at_ms), &mut out);
+        self.track
+            .census(ms(at_ms), ms(at_ms), &self.tasks, &mut out);
         self.answer(ms(at_ms), out);
     }
 
@@ -126,7 +128,7 @@ impl Host {
                         self.track.begin(at, begin, &mut more);
                     }
                 }
-                Output::Census => self.track.census(at, &self.tasks, &mut more),
+                Output::Census => self.track.census(at, at, &self.tasks, &mut more),
                 Output::Adopt(_) | Output::Release(_) | Output::Discover(_) => {}
                 Output::Entry(life, entry) => {
                     let pid = self.pid_of(*life, entry);

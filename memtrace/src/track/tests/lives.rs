@@ -2,6 +2,7 @@ use super::host::*;
 use crate::{
     event::{Kind, MarkSource},
     sample::memory_mb,
+    targets::Targets,
     track::{Output, Rules},
     units::{Bytes, Tgid},
 };
@@ -223,6 +224,44 @@ fn an_end_that_was_missed_is_found_by_two_censuses_and_not_by_one() {
     host.tasks = Vec::new();
     host.census(30_000);
     assert!(host.track.is_traced(Tgid(50)));
+}
+
+#[test]
+fn ends_that_are_told_late_are_not_taken_for_missed() {
+    let mut host = Host::with_python(50);
+    // Looked at again and again, while what happened long before is still being told.
+    for taken in [20_000, 30_000, 40_000] {
+        let mut out = Vec::new();
+        host.track.flush(ms(10_000), &mut out);
+        host.track.census(ms(10_000), ms(taken), &[], &mut out);
+        host.answer(ms(10_000), out);
+    }
+    host.feed(10_001, rss(50, 90));
+    host.feed(10_002, Kind::Exit(exit(50, 0)));
+    assert_eq!(
+        host.told(50),
+        ["begin python3", "rss 90", "exit 0", "ended"]
+    );
+}
+
+#[test]
+fn a_thread_of_the_kernel_has_a_life_once_it_runs_a_program() {
+    let targets = Targets {
+        all: true,
+        ..Targets::default()
+    };
+    let mut host = Host::new(Rules {
+        targets,
+        ..python()
+    });
+    host.feed(1, Kind::Fork(fork(2, 50, "kthreadd")));
+    host.feed(2, rename(50, "kworker/0:1"));
+    host.census(10_000);
+    host.census(20_000);
+    assert_eq!(host.story, []);
+    host.feed(30_000, Kind::Fork(fork(2, 60, "kthreadd")));
+    host.feed(30_001, exec(60, "modprobe"));
+    assert_eq!(host.told(60), ["begin modprobe"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The memory cgroups in which everything that the soak starts lives and is killed.
+//! The memory cgroups in which everything that a verb starts lives and is killed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,11 +9,6 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use crate::workspace::output_of;
-
-/// What all together may take: the machine's memory is somebody else's.
-const ALL_MIB: u64 = 1024;
-/// Prefix of the outer group; the rest is the pid of the soak.
-const PREFIX: &str = "memtrace-soak-";
 
 /// Where the memory controller is mounted, and as which version. As memtrace itself finds it; but
 /// the verbs build without memtrace, or a broken one could not be mended.
@@ -48,44 +43,68 @@ impl MemoryController {
             "memory.max"
         }
     }
+
+    /// The file that counts OOM kills.
+    fn kills_file(&self) -> &'static str {
+        if self.v1 {
+            "memory.oom_control"
+        } else {
+            "memory.events"
+        }
+    }
 }
 
 /// An outer group with one limit for all. Whoever lives in it is killed when it is dropped.
-pub(super) struct Groups {
+pub(crate) struct Groups {
     dir: PathBuf,
     controller: MemoryController,
 }
 
-/// A group of one worker.
-pub(super) struct Group {
+/// A group within.
+pub(crate) struct Group {
     dir: PathBuf,
+    kills: PathBuf,
 }
 
 impl Groups {
-    /// Below the root of the memory hierarchy, after removing what a killed soak has left.
-    pub(super) fn create() -> Result<Self> {
+    /// Below the root of the memory hierarchy, after removing what a killed verb of this name has
+    /// left. All together may take so many MiB: the machine's memory is somebody else's.
+    pub(crate) fn create(verb: &str, all_mib: u64) -> Result<Self> {
         let controller = MemoryController::find().context("no memory cgroup controller")?;
-        remove_dead(&controller.mount);
+        let prefix = format!("memtrace-{verb}-");
+        remove_dead(&controller.mount, &prefix);
         let dir = controller
             .mount
-            .join(format!("{PREFIX}{}", std::process::id()));
+            .join(format!("{prefix}{}", std::process::id()));
         let groups = Self { dir, controller };
-        make(&groups.controller, &groups.dir, ALL_MIB)?;
+        make(&groups.controller, &groups.dir, all_mib)?;
         Ok(groups)
     }
 
     /// A group within, limited to so many MiB.
-    pub(super) fn group(&self, name: &str, mib: u64) -> Result<Group> {
+    pub(crate) fn group(&self, name: &str, mib: u64) -> Result<Group> {
         let dir = self.dir.join(name);
         make(&self.controller, &dir, mib)?;
-        Ok(Group { dir })
+        Ok(Group {
+            kills: dir.join(self.controller.kills_file()),
+            dir,
+        })
     }
 }
 
 impl Group {
     /// The file that takes the pid of whoever joins.
-    pub(super) fn procs(&self) -> PathBuf {
+    pub(crate) fn procs(&self) -> PathBuf {
         self.dir.join("cgroup.procs")
+    }
+
+    /// OOM kills in it, as the kernel counts them.
+    pub(crate) fn kills(&self) -> Result<u64> {
+        let text = fs::read_to_string(&self.kills)?;
+        let count = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
+        count
+            .and_then(|count| count.parse().ok())
+            .with_context(|| format!("no oom_kill in {}", self.kills.display()))
     }
 }
 
@@ -135,10 +154,10 @@ fn remove(dir: &Path) {
     eprintln!("warning: {} cannot be removed", dir.display());
 }
 
-fn remove_dead(mount: &Path) {
+fn remove_dead(mount: &Path, prefix: &str) {
     for entry in fs::read_dir(mount).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else {
+        let Some(pid) = name.to_str().and_then(|name| name.strip_prefix(prefix)) else {
             continue;
         };
         let is_pid = !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit());
