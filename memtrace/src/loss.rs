@@ -67,13 +67,14 @@ impl Kind {
     /// How much it matters.
     pub const fn severity(self) -> Severity {
         match self {
-            Self::RssRecord | Self::SkippedProbe | Self::MapNotice => Severity::Resolution,
+            Self::RssRecord | Self::MapNotice => Severity::Resolution,
             Self::KillRecord
             | Self::LifeRecord
             | Self::CheckpointRecord
             | Self::CheckpointRate
             | Self::TracedTable
             | Self::BadRecord
+            | Self::SkippedProbe
             | Self::LogLine
             | Self::RecordingLine
             | Self::MarkerFile

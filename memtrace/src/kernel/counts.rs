@@ -8,7 +8,7 @@ use std::{
 use aya::programs::Program;
 use memtrace_ebpf::wire::{lost, spared};
 
-use super::load::{EXIT, Probes, SPARES};
+use super::load::{EXIT, HARMLESS, Probes};
 use crate::event::Unsent;
 
 /// What the kernel did not run our programs for, since the start.
@@ -41,7 +41,7 @@ impl Probes {
         for (name, program) in self.ebpf.programs() {
             match name {
                 EXIT => skipped.ends += misses(program),
-                _ if SPARES.contains(&name) => {}
+                _ if HARMLESS.contains(&name) => {}
                 _ => skipped.events += misses(program),
             }
         }

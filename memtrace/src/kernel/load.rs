@@ -224,9 +224,17 @@ const ALWAYS: &[(&str, &str)] = &[
 pub(super) const EXIT: &str = "process_exit";
 const WAKER: &str = "wake_reader";
 
-/// Programs that lose nothing when the kernel skips them: reclaim is tried again and again before an
-/// OOM, the others stand in for somebody.
-pub(super) const SPARES: &[&str] = &["spare_exec", WAKER, "memcg_reclaim", "direct_reclaim"];
+/// Programs that lose nothing when the kernel skips them: others stand in for them, reclaim is tried
+/// again and again before an OOM, and the next event of RSS tells all that the one before would have.
+pub(super) const HARMLESS: &[&str] = &[
+    "spare_exec",
+    WAKER,
+    "memcg_reclaim",
+    "direct_reclaim",
+    "rss_btf",
+    "rss_raw",
+    "plain_rss",
+];
 
 /// Those on classic tracepoints: program, category, event.
 const PLAIN: &[(&str, &str, &str)] = &[
