@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path, process::Command};
 
-use super::rig::{Memtrace, TempDir, Victim, program};
+use super::rig::{Memtrace, TempDir, Victim, program, wait_until};
 
 /// A user without a name.
 const USER: &str = "61234";
@@ -32,26 +32,25 @@ fn threads(pid: u32) -> Vec<String> {
 /// `CAP_SYS_ADMIN`, `CAP_PERFMON`, `CAP_BPF`.
 const KEPT: u64 = 1 << 2 | 1 << 14 | 1 << 19 | 1 << 21 | 1 << 38 | 1 << 39;
 
-fn assert_few_rights(memtrace: &Memtrace, uid: &str) {
+fn has_few_rights(status: &str, uid: &str) -> bool {
     let own = fs::read_to_string("/proc/self/status").expect("/proc is mounted");
     let [_, had, ..] = capabilities(&own);
-    let threads = threads(memtrace.pid());
-    assert!(threads.len() > 3, "{threads:?}");
-    for status in threads {
-        assert_eq!(
-            capabilities(&status),
-            [0, had & KEPT, had & KEPT, 0],
-            "{status}"
-        );
-        assert!(
-            field(&status, "Uid:").split('\t').all(|id| id == uid),
-            "{status}"
-        );
-        assert!(
-            field(&status, "Gid:").split('\t').all(|id| id == uid),
-            "{status}"
-        );
-    }
+    capabilities(status) == [0, had & KEPT, had & KEPT, 0]
+        && ["Uid:", "Gid:"]
+            .map(|name| field(status, name))
+            .iter()
+            .all(|ids| ids.split('\t').all(|id| id == uid))
+}
+
+/// Each thread keeps the right to its place among others until it has that: it may begin after the
+/// notice that the test waits for.
+#[track_caller]
+fn assert_few_rights(memtrace: &Memtrace, uid: &str) {
+    wait_until("threads with few rights", || {
+        let threads = threads(memtrace.pid());
+        let all = threads.iter().all(|status| has_few_rights(status, uid));
+        (threads.len() > 3 && all).then_some(())
+    });
 }
 
 /// One that is noticed, searched and killed by signal, after the start.
@@ -96,7 +95,7 @@ fn as_another_user_it_traces_as_well_and_the_logs_are_that_users() {
     victim.ask("mark x");
     victim.finish();
     memtrace.wait_for(|_| true);
-    super::rig::wait_until("the report", || {
+    wait_until("the report", || {
         let mut files = fs::read_dir(&logs).ok()?.flatten();
         let log = files.find(|file| file.path().extension().is_some_and(|end| end == "log"))?;
         let text = fs::read_to_string(log.path()).ok()?;

@@ -122,9 +122,9 @@ pub fn trace(plan: TracePlan) -> Result<Outcome, RunError> {
         // First of all: whoever asks for the end while this begins gets an orderly one.
         let stop = Stop::new().context("listen for signals")?;
         let mut session = Session::start(plan)?;
-        session.begin()?;
-        // Not before: a command that was started would inherit it.
+        // A command is started by another thread, and does not inherit it.
         crate::kernel::memory::go_early();
+        session.begin()?;
         let result = session.until_stopped(stop).await;
         let outcome = session.finish();
         result?;
