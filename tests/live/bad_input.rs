@@ -119,6 +119,24 @@ fn what_a_killed_memtrace_leaves_is_cleared_up_by_the_next() {
 }
 
 #[test]
+fn a_hangup_does_not_end_what_nohup_started() {
+    let mut command = Command::new("nohup");
+    let memtrace = Memtrace::start(command.arg(program()).args(["--comm", "steps"]));
+    memtrace.wait_for(|line| line.contains("waiting"));
+    memtrace.signal(libc::SIGHUP);
+    // It goes on: who comes later is traced.
+    let mut victim = Victim::start::<&str>("steps", &[]);
+    memtrace.wait_for_checkpoints_in("/steps");
+    victim.ask("mark x");
+    memtrace.signal(libc::SIGHUP);
+    victim.finish();
+    memtrace.wait_for_report(victim.pid());
+    let ended = memtrace.stop();
+    ended.assert_code(0);
+    assert_eq!(ended.life(victim.pid()).names(), ["x"]);
+}
+
+#[test]
 fn a_target_that_ends_at_once_is_no_trouble() {
     for _ in 0..scaled(20) {
         let mut victim = Victim::start::<&str>("steps", &[]);

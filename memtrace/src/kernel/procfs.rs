@@ -23,6 +23,12 @@ use crate::{
 /// Most bytes of a command line that are read.
 const COMMAND_LINE: u64 = 512;
 
+/// Whether we ignore a signal: at the start, as whoever started us had it.
+pub fn ignores(signal: i32) -> bool {
+    let status = Process::myself().and_then(|process| process.status());
+    status.is_ok_and(|status| status.sigign >> (signal - 1) & 1 == 1)
+}
+
 /// Name, executable and arguments of a process.
 pub fn program(pid: u32, comm: &str) -> Program {
     let exe = fs::read_link(format!("/proc/{pid}/exe")).ok().map(|path| {

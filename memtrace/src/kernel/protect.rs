@@ -77,6 +77,7 @@ fn lock() -> io::Result<()> {
 }
 
 /// Does something that the kernel refuses on locked pages, such as giving them back.
+#[cfg(target_env = "gnu")]
 pub(super) fn while_unlocked(act: impl FnOnce()) {
     let locked = LOCKED_NOW.load(Ordering::Relaxed);
     if locked {

@@ -1,12 +1,17 @@
 //! The signals that ask for the end.
 
+use std::future::pending;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::kernel::procfs;
 
 /// The signals that end memtrace.
 pub(super) struct Stop {
     interrupt: Signal,
     terminate: Signal,
-    hangup: Signal,
+    /// None where it was ignored when we were started: that is what `nohup` is for.
+    hangup: Option<Signal>,
     child: Signal,
 }
 
@@ -15,17 +20,26 @@ impl Stop {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
+            hangup: match procfs::ignores(libc::SIGHUP) {
+                true => None,
+                false => Some(signal(SignalKind::hangup())?),
+            },
             child: signal(SignalKind::child())?,
         })
     }
 
     /// Waits for one of them; a child's end wakes the loop and is given as zero.
     pub(super) async fn any(&mut self) -> i32 {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => pending().await,
+            }
+        };
         tokio::select! {
             _ = self.interrupt.recv() => libc::SIGINT,
             _ = self.terminate.recv() => libc::SIGTERM,
-            _ = self.hangup.recv() => libc::SIGHUP,
+            _ = hangup => libc::SIGHUP,
             _ = self.child.recv() => 0,
         }
     }

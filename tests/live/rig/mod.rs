@@ -82,7 +82,10 @@ pub(super) fn wait_until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T
 pub(super) fn program() -> PathBuf {
     static ELDER: Once = Once::new();
     assert!(is_root(), "live tests need root: cargo xtask test");
-    ELDER.call_once(victim::let_one_grow_old);
+    ELDER.call_once(|| {
+        stop_ignoring();
+        victim::let_one_grow_old();
+    });
     PathBuf::from(env::var_os("MEMTRACE_BIN").expect("cargo xtask test sets MEMTRACE_BIN"))
 }
 
@@ -106,6 +109,14 @@ pub(super) fn root() -> PathBuf {
 fn is_root() -> bool {
     // SAFETY: takes nothing and cannot fail.
     unsafe { libc::geteuid() == 0 }
+}
+
+/// A background job of a script ignores SIGINT, and one of `nohup` SIGHUP; so would whoever we start.
+fn stop_ignoring() {
+    for number in [libc::SIGINT, libc::SIGHUP] {
+        // SAFETY: takes no function, and nobody here has a handler for these.
+        unsafe { libc::signal(number, libc::SIG_DFL) };
+    }
 }
 
 /// Sends a signal to one process, or to a group if negative.
