@@ -14,14 +14,14 @@ pub struct Cli {
 /// One habit.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Build the eBPF object, print its programs, maps and size, refresh the checked-in copy
+    /// Build the eBPF objects, print their programs, maps and sizes, refresh the checked-in copies
     ///
     /// Needs a nightly with rust-src, and bpf-linker; when something is missing, the commands that
     /// bring it are printed. The versions that the checked-in copies are built with stand in
     /// memtrace-ebpf/toolchain.env; with other versions the object is built and shown, and the
     /// checked-in copy is left alone.
     ///
-    /// Exit status: 0 done, or the copy is what the sources build; 1 it is not, or the build
+    /// Exit status: 0 done, or the copies are what the sources build; 1 one is not, or the build
     /// failed; 3 it cannot be compared, because the toolchain is another one; 4 a tool is missing.
     BuildEbpf(BuildEbpf),
     /// Run every test: unit, goldens, command line, Python and, as root, live on this kernel
@@ -33,8 +33,8 @@ pub enum Verb {
     /// Boot real kernels in QEMU and run the live tests in each
     ///
     /// Kernels, QEMU and what the guests run come as Debian's packages, by name, into target/vm,
-    /// and are kept there; nothing is installed. Needs apt, dpkg, gcc and the Rust target
-    /// x86_64-unknown-linux-musl (which is added where rustup may), and no root. A guest that panics,
+    /// and are kept there; nothing is installed. Needs apt, dpkg, gcc and the musl targets of Rust
+    /// (which are added where rustup may), and no root. A guest that panics,
     /// hangs or ends without a verdict has failed, and the end of its kernel's log is shown.
     ///
     /// Exit status: 0 every test passed on every kernel; 1 one did not, or a kernel is not to be had.
@@ -100,7 +100,7 @@ pub enum Verb {
 /// Options of `build-ebpf`.
 #[derive(Debug, Args)]
 pub struct BuildEbpf {
-    /// Architecture of the kernel that the object is for [default: this machine's]
+    /// Architecture of the kernel that the object is for [default: each]
     #[arg(long, value_enum)]
     pub arch: Option<Arch>,
     /// Build to a temporary place and compare byte for byte with the checked-in copy
@@ -150,7 +150,8 @@ pub struct Test {
 /// Options of `vm`.
 #[derive(Debug, Args)]
 pub struct Vm {
-    /// Kernels: a line such as 6.12, or `newest` [default: 5.10 6.1 6.12 6.16 newest]
+    /// Kernels: a line such as 6.12, or `newest`; on aarch64 also 6.12-16k, with large pages
+    /// [default: 5.10 6.1 6.12 6.16 newest]
     pub kernels: Vec<String>,
     /// Only tests whose name contains this
     #[arg(long)]
@@ -158,6 +159,11 @@ pub struct Vm {
     /// Leave out tests whose name contains this; may be given again
     #[arg(long, value_name = "NAME")]
     pub skip: Vec<String>,
+    /// The machine that is emulated
+    ///
+    /// For another one than this, its cross compiler is needed, such as gcc-aarch64-linux-gnu.
+    #[arg(long, value_enum, default_value_t = Arch::X86_64)]
+    pub arch: Arch,
     /// Guests that run at the same time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub jobs: u32,

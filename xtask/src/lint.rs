@@ -16,6 +16,7 @@ pub fn run() -> Result<ExitCode> {
         ("fmt of fuzz", check(&mut fuzz_fmt())),
         ("clippy", check(&mut user_space_clippy())),
         ("clippy for bpf", bpf_clippy()),
+        ("aarch64", aarch64_clippy()),
         ("docs", check(&mut docs())),
         ("cargo-deny", deny()),
     ];
@@ -72,6 +73,29 @@ fn user_space_clippy() -> Command {
         "-D",
         "warnings",
     ])
+}
+
+/// Of the program alone: nothing else has to run there without a machine like it.
+fn aarch64_clippy() -> Outcome {
+    const TARGET: &str = "aarch64-unknown-linux-musl";
+    let installed = ["target", "list", "--installed"];
+    let installed = output_of(command("rustup").args(installed)).unwrap_or_default();
+    if !installed.contains(TARGET) {
+        return Outcome::NotRun {
+            why: format!("rustup target add {TARGET}"),
+            optional: false,
+        };
+    }
+    check(&mut cargo([
+        "clippy",
+        "--package",
+        "memtrace",
+        "--target",
+        TARGET,
+        "--",
+        "-D",
+        "warnings",
+    ]))
 }
 
 /// The probes themselves are compiled for no other target than bpf.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result};
+use clap::ValueEnum as _;
 use toolchain::{Toolchain, Versions};
 
 use crate::cli::{Arch, BuildEbpf};
@@ -26,10 +27,6 @@ const TOOL_MISSING: u8 = 4;
 
 /// Builds the object, then refreshes or compares the checked-in copy.
 pub fn run(options: &BuildEbpf) -> Result<ExitCode> {
-    let arch = options
-        .arch
-        .or(Arch::host())
-        .context("name the kernel's --arch")?;
     let toolchain = match toolchain::find() {
         Ok(toolchain) => toolchain,
         Err(missing) => {
@@ -37,22 +34,37 @@ pub fn run(options: &BuildEbpf) -> Result<ExitCode> {
             return Ok(ExitCode::from(TOOL_MISSING));
         }
     };
-    build(&toolchain, arch, options.diagnostics)?;
+    let all = options
+        .arch
+        .map_or(Arch::value_variants().to_vec(), |arch| vec![arch]);
     let mut worst = ExitCode::SUCCESS;
-    for (binary, name) in OBJECTS {
-        let built = object::strip(&linked(arch, binary)?)?;
-        println!("{name}-{}.o, {}", arch.name(), toolchain.versions);
-        println!("{}", object::describe(&built)?);
-        let outcome = match (options.check, options.diagnostics) {
-            (true, _) => check(&toolchain.versions, &checked_in(arch, name), &built)?,
-            (false, true) => keep_apart(arch, name, &built)?,
-            (false, false) => refresh(&toolchain.versions, arch, name, &built)?,
-        };
-        if outcome != ExitCode::SUCCESS {
-            worst = outcome;
+    for arch in all {
+        build(&toolchain, arch, options.diagnostics)?;
+        for (binary, name) in OBJECTS {
+            let outcome = bring(options, &toolchain, arch, (binary, name))?;
+            if outcome != ExitCode::SUCCESS {
+                worst = outcome;
+            }
         }
     }
     Ok(worst)
+}
+
+/// Shows what was built, and does with it what is asked for.
+fn bring(
+    options: &BuildEbpf,
+    toolchain: &Toolchain,
+    arch: Arch,
+    (binary, name): (&str, &str),
+) -> Result<ExitCode> {
+    let built = object::strip(&linked(arch, binary)?)?;
+    println!("{name}-{}.o, {}", arch.name(), toolchain.versions);
+    println!("{}", object::describe(&built)?);
+    match (options.check, options.diagnostics) {
+        (true, _) => check(&toolchain.versions, &checked_in(arch, name), &built),
+        (false, true) => keep_apart(arch, name, &built),
+        (false, false) => refresh(&toolchain.versions, arch, name, &built),
+    }
 }
 
 /// A `cargo VERB` for the bpf target, with everything that decides on the bytes; or what is

@@ -10,7 +10,12 @@ use crate::workspace::{self, command, root, target_dir};
 
 /// Compiles `tests/victims/*.c`; `lib*.c` become shared libraries. Returns where they are.
 pub(crate) fn compile() -> Result<PathBuf> {
-    let out = target_dir().join("victims");
+    compile_with("gcc", &target_dir().join("victims"))
+}
+
+/// The same with another compiler, to another place.
+pub(crate) fn compile_with(gcc: &str, out: &Path) -> Result<PathBuf> {
+    let out = out.to_owned();
     fs::create_dir_all(&out).with_context(|| format!("create {}", out.display()))?;
     let sources = root().join("tests/victims");
     if !sources.is_dir() {
@@ -19,15 +24,15 @@ pub(crate) fn compile() -> Result<PathBuf> {
     for entry in fs::read_dir(&sources).with_context(|| format!("list {}", sources.display()))? {
         let source = entry?.path();
         if source.extension() == Some(OsStr::new("c")) {
-            compile_one(&source, &out)?;
+            compile_one(gcc, &source, &out)?;
         }
     }
     Ok(out)
 }
 
-fn compile_one(source: &Path, out: &Path) -> Result<()> {
+fn compile_one(gcc: &str, source: &Path, out: &Path) -> Result<()> {
     let name = source.file_stem().unwrap_or_default().to_string_lossy();
-    let mut gcc = command("gcc");
+    let mut gcc = command(gcc);
     gcc.args(["-O2", "-pthread", "-I", "contrib"]);
     let product = if name.starts_with("lib") {
         gcc.args(["-shared", "-fPIC"]);

@@ -9,12 +9,12 @@ use anyhow::{Context as _, Result, bail};
 use super::{
     cache_dir,
     initrd::Tree,
+    machine::Machine,
     packages::{Apt, Installed, own_suite},
 };
+use crate::cli::Arch;
 use crate::test::victims;
 use crate::workspace::{self, cargo, output_of, root, target_dir};
-
-const TARGET: &str = "x86_64-unknown-linux-musl";
 
 /// Live tests that no guest can run: FUSE is a module of its kernels, and it has none.
 const NOT_IN_GUESTS: [&str; 1] =
@@ -22,32 +22,49 @@ const NOT_IN_GUESTS: [&str; 1] =
 
 /// Programs of ours for any Linux: they bring their own C library.
 pub(super) struct Programs {
+    machine: &'static Machine,
     memtrace: PathBuf,
     tests: PathBuf,
+    /// The same, made for the machine that we run on: it can be asked for its tests' names.
+    listing: PathBuf,
     victims: PathBuf,
     leave: PathBuf,
 }
 
 impl Programs {
     /// Builds all of them.
-    pub(super) fn build() -> Result<Self> {
-        let has = |listed: Option<String>| listed.is_some_and(|listed| listed.contains(TARGET));
-        let installed = ["target", "list", "--installed"];
-        if !has(output_of(workspace::command("rustup").args(installed))) {
-            let mut add = workspace::command("rustup");
-            workspace::run(add.args(["target", "add", TARGET]))
-                .with_context(|| format!("the Rust target {TARGET} is needed"))?;
+    pub(super) fn build(machine: &'static Machine) -> Result<Self> {
+        let host = Arch::host().map(Machine::of);
+        let host = host.context("there is no guest for this machine's architecture")?;
+        for machine in [machine, host] {
+            add_target(machine.target)?;
         }
         let release = ["build", "--release", "--package", "memtrace"];
-        workspace::run(cargo(release).args(["--target", TARGET]))?;
-        let victims = victims::compile()?;
-        let leave = target_dir().join("vm/leave");
+        workspace::run(cargo(release).args(["--target", machine.target]))?;
+        let gcc = machine.tool("gcc");
+        let out = target_dir().join(format!("vm/programs-{}", machine.debian));
+        let victims = victims::compile_with(&gcc, &out.join("victims")).with_context(|| {
+            format!("{gcc} is needed, of the package {}", machine.tool_package())
+        })?;
+        let leave = out.join("leave");
         let source = root().join("xtask/src/vm/leave.c");
-        let mut gcc = workspace::command("gcc");
+        let mut gcc = workspace::command(&gcc);
         workspace::run(gcc.arg("-O2").arg("-o").arg(&leave).arg(source))?;
+        let binary = build_tests(machine)?;
+        let listing = if machine.arch == host.arch {
+            binary.clone()
+        } else {
+            build_tests(host)?
+        };
+        // Without what only debuggers read: it lies in the guest's memory.
+        let tests = out.join("tests");
+        let mut strip = workspace::command(&machine.tool("strip"));
+        workspace::run(strip.arg("--strip-debug").arg("-o").args([&tests, &binary]))?;
         Ok(Self {
-            memtrace: target_dir().join(TARGET).join("release/memtrace"),
-            tests: build_tests()?,
+            machine,
+            memtrace: target_dir().join(machine.target).join("release/memtrace"),
+            tests,
+            listing,
             victims,
             leave,
         })
@@ -55,7 +72,7 @@ impl Programs {
 
     /// Names of the live tests.
     pub(super) fn names(&self, filter: Option<&str>, skip: &[String]) -> Result<Vec<String>> {
-        let listed = output_of(Command::new(&self.tests).args(["--list", "--format", "terse"]));
+        let listed = output_of(Command::new(&self.listing).args(["--list", "--format", "terse"]));
         let listed = listed.context("the tests cannot be listed")?;
         let names = listed
             .lines()
@@ -67,11 +84,21 @@ impl Programs {
     }
 }
 
-/// The test binary, without what only debuggers read: it lies in the guest's memory.
-fn build_tests() -> Result<PathBuf> {
+fn add_target(target: &str) -> Result<()> {
+    let has = |listed: Option<String>| listed.is_some_and(|listed| listed.contains(target));
+    let installed = ["target", "list", "--installed"];
+    if has(output_of(workspace::command("rustup").args(installed))) {
+        return Ok(());
+    }
+    let mut add = workspace::command("rustup");
+    workspace::run(add.args(["target", "add", target]))
+        .with_context(|| format!("the Rust target {target} is needed"))
+}
+
+fn build_tests(machine: &Machine) -> Result<PathBuf> {
     let mut build = cargo(["test", "--no-run", "--package", "memtrace-tests"]);
     build
-        .args(["--test", "all", "--target", TARGET])
+        .args(["--test", "all", "--target", machine.target])
         .args(["--message-format", "json-render-diagnostics"]);
     eprintln!("$ {}", workspace::line(&build));
     let output = build
@@ -79,24 +106,14 @@ fn build_tests() -> Result<PathBuf> {
         .output()
         .context("start cargo")?;
     if !output.status.success() {
-        bail!("the tests crate cannot be built for {TARGET}");
+        bail!("the tests crate cannot be built for {}", machine.target);
     }
-    let binary = String::from_utf8_lossy(&output.stdout)
+    String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         .filter(|message| message["target"]["name"] == "all")
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .context("cargo names no test binary")?;
-    let stripped = target_dir().join("vm/tests");
-    let mut strip = workspace::command("strip");
-    workspace::run(
-        strip
-            .arg("--strip-debug")
-            .arg("-o")
-            .arg(&stripped)
-            .arg(binary),
-    )?;
-    Ok(stripped)
+        .context("cargo names no test binary")
 }
 
 /// Packages whose files a guest has, by the beginning of their names.
@@ -115,12 +132,12 @@ const PACKAGES: &[&str] = &[
 ];
 
 /// The files of Debian's packages, unpacked once.
-fn userland() -> Result<PathBuf> {
+fn userland(machine: &'static Machine) -> Result<PathBuf> {
     let own = own_suite()?;
-    let dir = cache_dir().join(format!("guest-{own}"));
+    let dir = cache_dir().join(format!("guest-{own}-{}", machine.debian));
     if !dir.exists() {
         let (updates, security) = (format!("{own}-updates"), format!("{own}-security"));
-        let apt = Apt::open("guest", &[&own, &updates, &security])?;
+        let apt = Apt::open("guest", Some(machine), &[&own, &updates, &security])?;
         let unpacked = dir.with_extension("unpacked");
         apt.unpack_with_dependencies(
             &[
@@ -143,11 +160,10 @@ fn userland() -> Result<PathBuf> {
 /// Where a file of a package lies in a guest; nothing if no test needs it. `/bin` and `/lib` are
 /// links into `/usr` there, whatever the package says.
 fn place(path: &Path) -> Option<PathBuf> {
-    const NEEDLESS: [&str; 12] = [
+    const NEEDLESS: [&str; 11] = [
         "usr/share",
         "usr/include",
-        "usr/lib/x86_64-linux-gnu/gconv",
-        "lib/x86_64-linux-gnu/gconv",
+        "gconv",
         "etc",
         "var",
         "ensurepip",
@@ -199,7 +215,7 @@ pub(super) fn archive(programs: &Programs, names: &[String]) -> Result<Vec<u8>> 
     ] {
         tree.dir(dir);
     }
-    tree.files(&userland()?, &place)?;
+    tree.files(&userland(programs.machine)?, &place)?;
     tree.text("etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/sh\n");
     tree.text("init", 0o755, include_str!("init.sh"));
     let Programs {
@@ -207,6 +223,7 @@ pub(super) fn archive(programs: &Programs, names: &[String]) -> Result<Vec<u8>> 
         tests,
         victims,
         leave,
+        ..
     } = programs;
     for (name, from) in [("memtrace", memtrace), ("tests", tests), ("leave", leave)] {
         tree.file(Path::new("memtrace").join(name), from)?;

@@ -14,8 +14,9 @@ mount -t tmpfs -o mode=1777 tmp /tmp
 ip link set lo up
 
 # Without raw mode each line ends in two characters.
-stty -F /dev/ttyS1 raw -echo
-exec </dev/null >/dev/ttyS1 2>&1
+for port in /dev/ttyS1 /dev/ttyAMA1; do [ -c "$port" ] && out=$port; done
+stty -F "$out" raw -echo
+exec </dev/null >"$out" 2>&1
 
 . /memtrace/environment
 echo "guest: $(uname -r), $(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo) MB"

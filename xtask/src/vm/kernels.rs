@@ -1,19 +1,15 @@
 //! Which kernels there are, and where their images come from.
 
-use std::cmp::Ordering;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::{cache_dir, packages::Apt};
-
-/// What runs when nothing is asked for: an old one each from three Debian releases; one in which
-/// processes exit with their memory still readable (6.16); and the newest.
-pub(super) const MATRIX: [&str; 5] = ["5.10", "6.1", "6.12", "6.16", NEWEST];
-
-/// Of all lines the newest.
-const NEWEST: &str = "newest";
+use super::{
+    cache_dir,
+    machine::{Machine, NEWEST},
+    packages::Apt,
+};
 
 /// Where Debian keeps kernels, old and new.
 const SUITES: [&str; 8] = [
@@ -38,33 +34,46 @@ pub(super) struct Kernel {
 
 /// All kernels of all suites.
 pub(super) struct Kernels {
+    machine: &'static Machine,
     apt: Apt,
     packages: Vec<String>,
 }
 
 impl Kernels {
     /// Reads the suites' lists.
-    pub(super) fn list() -> Result<Self> {
-        let apt = Apt::open("kernels", &SUITES)?;
-        let packages = apt.names("^linux-(image|binary)-[0-9].*-cloud-amd64$")?;
-        Ok(Self { apt, packages })
+    pub(super) fn list(machine: &'static Machine) -> Result<Self> {
+        let apt = Apt::open("kernels", Some(machine), &SUITES)?;
+        let packages = apt.names("^linux-(image|binary)-[0-9]")?;
+        Ok(Self {
+            machine,
+            apt,
+            packages,
+        })
     }
 }
 
 /// Finds the newest kernel of a line; downloads it unless that has been done.
 pub(super) fn fetch(kernels: &Kernels, line: &str) -> Result<Kernel> {
-    let Kernels { apt, packages } = kernels;
-    let newest = packages
-        .iter()
-        .filter(|name| is_of(line, name))
-        .max_by(|a, b| by_version(a, b));
-    let package = newest.with_context(|| {
-        format!("no suite has a package linux-image-{line}.*-cloud-amd64; these were looked at: {SUITES:?}")
+    let Kernels {
+        machine,
+        apt,
+        packages,
+    } = kernels;
+    let (series, flavour) = match (line.strip_suffix("-16k"), machine.large_pages) {
+        (Some(series), Some(flavour)) => (series, flavour),
+        _ => (line, machine.flavour),
+    };
+    let package = newest(packages, series, flavour);
+    let package = package.with_context(|| {
+        format!("no suite has a package linux-image-{series}.*{flavour}; these were looked at: {SUITES:?}")
     })?;
-    let name = version_of(package).to_owned();
+    let name = package
+        .trim_start_matches("linux-image-")
+        .trim_start_matches("linux-binary-");
+    let name = name.trim_end_matches(machine.flavour).to_owned();
     let version = apt.version(package)?;
     let dir = cache_dir()
-        .join("kernels")
+        .join(format!("kernels-{}", machine.debian))
         .join(format!("{name}_{}", version.replace(':', "_")));
     let image = dir.join("vmlinuz");
     if !image.exists() {
@@ -79,36 +88,32 @@ pub(super) fn fetch(kernels: &Kernels, line: &str) -> Result<Kernel> {
     Ok(Kernel { name, image })
 }
 
-/// `linux-image-6.12.107+deb13-cloud-amd64` → `6.12.107+deb13`
-fn version_of(package: &str) -> &str {
-    let rest = package
-        .strip_prefix("linux-image-")
-        .or_else(|| package.strip_prefix("linux-binary-"));
-    let rest = rest.unwrap_or(package);
-    rest.strip_suffix("-cloud-amd64").unwrap_or(rest)
-}
-
-fn is_of(line: &str, package: &str) -> bool {
-    let version = version_of(package);
-    if line == NEWEST {
-        return true;
-    }
-    // `linux-image-6.12-cloud-amd64` is an empty package that depends on the newest one.
-    version
-        .strip_prefix(line)
-        .is_some_and(|rest| rest.starts_with('.') && rest.len() > 1)
-}
-
-/// By version, number by number; of two packages of one version, the one that holds the image.
-fn by_version(a: &str, b: &str) -> Ordering {
-    let key = |package: &str| {
-        let numbers: Vec<u64> = version_of(package)
+fn newest<'a>(packages: &'a [String], series: &str, flavour: &str) -> Option<&'a String> {
+    let of = packages.iter().filter_map(|package| {
+        let (is_binary, version) = version(package, flavour)?;
+        // `linux-image-6.12-cloud-amd64` is an empty package that depends on the newest one.
+        let is_of = series == NEWEST
+            || version
+                .strip_prefix(series)
+                .is_some_and(|rest| rest.starts_with('.') && rest.len() > 1);
+        // By version, number by number; of two packages of one version, the one that holds the image.
+        let numbers: Vec<u64> = version
             .split(|c: char| !c.is_ascii_digit())
             .filter_map(|number| number.parse().ok())
             .collect();
-        (numbers, package.starts_with("linux-binary-"))
-    };
-    key(a).cmp(&key(b))
+        is_of.then_some(((numbers, is_binary), package))
+    });
+    of.max().map(|(_, package)| package)
+}
+
+/// `linux-image-6.12.107+deb13-cloud-amd64` → `6.12.107+deb13`, if it is of this flavour; and
+/// whether the image is apart from what belongs to it.
+fn version<'a>(package: &'a str, flavour: &str) -> Option<(bool, &'a str)> {
+    let package = package.strip_suffix(flavour)?;
+    let image = package.strip_prefix("linux-image-");
+    let version = image.or_else(|| package.strip_prefix("linux-binary-"))?;
+    let is_plain = !version.contains("-cloud") && !version.contains("-rt");
+    is_plain.then_some((image.is_none(), version))
 }
 
 fn find_image(dir: &Path) -> Option<PathBuf> {
@@ -128,7 +133,7 @@ fn find_image(dir: &Path) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::{by_version, is_of};
+    use super::newest;
 
     #[test]
     fn the_newest_of_a_line_is_chosen() {
@@ -137,14 +142,13 @@ mod tests {
             "linux-image-6.12.96+deb13-cloud-amd64",
             "linux-image-6.12.107+deb12-cloud-amd64",
             "linux-image-6.12.107+deb13-cloud-amd64",
+            "linux-image-6.12.108+deb13-amd64",
             "linux-image-6.1.0-56-cloud-amd64",
             "linux-image-7.2.12+deb14-cloud-amd64",
             "linux-binary-7.2.12+deb14-cloud-amd64",
-        ];
-        let newest = |line: &str| {
-            let of = packages.iter().filter(|package| is_of(line, package));
-            of.max_by(|a, b| by_version(a, b)).copied()
-        };
+        ]
+        .map(str::to_owned);
+        let newest = |line: &str| newest(&packages, line, "-cloud-amd64").map(String::as_str);
         assert_eq!(
             newest("6.12"),
             Some("linux-image-6.12.107+deb13-cloud-amd64")

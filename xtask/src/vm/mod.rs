@@ -3,6 +3,7 @@
 mod guest;
 mod initrd;
 mod kernels;
+mod machine;
 mod packages;
 mod qemu;
 
@@ -16,7 +17,8 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use guest::Programs;
-use kernels::{Kernel, Kernels, MATRIX};
+use kernels::{Kernel, Kernels};
+use machine::Machine;
 use qemu::{Ended, Qemu};
 
 use crate::cli;
@@ -33,17 +35,18 @@ const LAST_WORDS: usize = 40;
 
 /// Boots each kernel, runs the tests in it, and tells how it went in one line each.
 pub fn run(options: &cli::Vm) -> Result<ExitCode> {
+    let machine = Machine::of(options.arch);
     let lines: Vec<String> = match &options.kernels[..] {
-        [] => MATRIX.map(str::to_owned).to_vec(),
+        [] => machine.matrix.iter().map(|&line| line.to_owned()).collect(),
         chosen => chosen.to_vec(),
     };
     fs::create_dir_all(cache_dir()).context("create the cache")?;
-    let qemu = Qemu::find()?;
-    let all = Kernels::list()?;
-    let programs = Programs::build()?;
+    let qemu = Qemu::find(machine)?;
+    let all = Kernels::list(machine)?;
+    let programs = Programs::build(machine)?;
     let names = programs.names(options.filter.as_deref(), &options.skip)?;
     ensure!(!names.is_empty(), "no live test has such a name");
-    let initrd = cache_dir().join("initrd");
+    let initrd = cache_dir().join(format!("initrd-{}", machine.debian));
     fs::write(&initrd, guest::archive(&programs, &names)?).context("write the initrd")?;
     let kernels: Vec<_> = lines
         .into_iter()
@@ -117,7 +120,7 @@ fn test(qemu: &Qemu, kernel: &Kernel, initrd: &Path, tests: usize) -> Outcome {
 
 fn attempt_to_test(qemu: &Qemu, kernel: &Kernel, initrd: &Path, tests: usize) -> (Outcome, bool) {
     let Kernel { name, image } = kernel;
-    let log = cache_dir().join(format!("{name}.kernel.log"));
+    let log = cache_dir().join(format!("{name}-{}.kernel.log", qemu.machine.debian));
     let start = Instant::now();
     let mut outcome = Outcome {
         name: name.clone(),

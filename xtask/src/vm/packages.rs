@@ -1,6 +1,5 @@
 //! Debian's packages by name, from the machine's own mirrors, without installing any of them.
 
-use std::env::consts::ARCH;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::cache_dir;
+use super::{cache_dir, machine::Machine};
 use crate::workspace::{self, output_of};
 
 /// Lists of packages are asked for again after this long.
@@ -17,6 +16,8 @@ const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
 /// A throwaway apt root: the machine's own sources with other suites, and lists of its own.
 pub(super) struct Apt {
     dir: PathBuf,
+    /// Packages are for this machine, if not for the one that we run on.
+    machine: Option<&'static Machine>,
 }
 
 /// What counts as installed when dependencies are looked for.
@@ -41,11 +42,18 @@ pub(super) fn own_suite() -> Result<String> {
 }
 
 impl Apt {
-    /// Lists of these suites, not older than a day.
-    pub(super) fn open(name: &str, suites: &[&str]) -> Result<Self> {
-        ensure!(ARCH == "x86_64", "`vm` boots x86_64 kernels only");
+    /// Lists of these suites, not older than a day, for a machine or the one that we run on.
+    pub(super) fn open(
+        name: &str,
+        machine: Option<&'static Machine>,
+        suites: &[&str],
+    ) -> Result<Self> {
+        let name = machine.map_or(name.to_owned(), |machine| {
+            format!("{name}-{}", machine.debian)
+        });
         let apt = Self {
             dir: cache_dir().join(format!("apt-{name}")),
+            machine,
         };
         for dir in ["lists/partial", "cache/archives/partial"] {
             let dir = apt.dir.join(dir);
@@ -89,6 +97,13 @@ impl Apt {
             "Debug::NoLocking=1".to_owned(),
         ] {
             command.arg("-o").arg(option);
+        }
+        if let Some(machine) = self.machine {
+            for option in ["APT::Architecture", "APT::Architectures"] {
+                command
+                    .arg("-o")
+                    .arg(format!("{option}={}", machine.debian));
+            }
         }
         command
     }

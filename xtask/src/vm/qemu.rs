@@ -12,12 +12,11 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::{
     cache_dir,
+    machine::Machine,
     packages::{Apt, Installed, own_suite},
 };
+use crate::cli::Arch;
 use crate::workspace::output_of;
-
-/// Older ones break guests that patch their own code, which is what attaching a probe does.
-const OLDEST: (u32, u32) = (8, 1);
 
 /// What the guests have. The global OOM has to fill it; the tests' files are in it too.
 const MEMORY_MB: u32 = 1024;
@@ -30,6 +29,7 @@ const SWAP_BYTES: u64 = 256 << 20;
 
 /// An emulator and where its parts are.
 pub(super) struct Qemu {
+    pub(super) machine: &'static Machine,
     program: PathBuf,
     /// Of a copy that is not installed.
     unpacked: Option<PathBuf>,
@@ -48,17 +48,20 @@ pub(super) enum Ended {
 
 impl Qemu {
     /// One on PATH if it is new enough, else Debian's package, unpacked.
-    pub(super) fn find() -> Result<Self> {
-        let program = PathBuf::from("qemu-system-x86_64");
-        if version(&mut Command::new(&program)).is_some_and(|version| version >= OLDEST) {
+    pub(super) fn find(machine: &'static Machine) -> Result<Self> {
+        let program = PathBuf::from(machine.qemu);
+        let oldest = machine.oldest_qemu;
+        if version(&mut Command::new(&program)).is_some_and(|version| version >= oldest) {
             return Ok(Self {
+                machine,
                 program,
                 unpacked: None,
             });
         }
-        let dir = cache_dir().join("qemu");
+        let dir = cache_dir().join(machine.qemu_package);
         let qemu = Self {
-            program: dir.join("usr/bin/qemu-system-x86_64"),
+            machine,
+            program: dir.join("usr/bin").join(machine.qemu),
             unpacked: Some(dir.clone()),
         };
         if !qemu.program.exists() {
@@ -66,10 +69,10 @@ impl Qemu {
             let backports = format!("{own}-backports");
             let updates = format!("{own}-updates");
             let security = format!("{own}-security");
-            let apt = Apt::open("qemu", &[&own, &updates, &security, &backports])?;
+            let apt = Apt::open("qemu", None, &[&own, &updates, &security, &backports])?;
             let everything = |_: &str| true;
             apt.unpack_with_dependencies(
-                &["qemu-system-x86"],
+                &[machine.qemu_package],
                 &backports,
                 Installed::Here,
                 everything,
@@ -78,8 +81,9 @@ impl Qemu {
         }
         let found = version(&mut qemu.command());
         ensure!(
-            found.is_some_and(|version| version >= OLDEST),
-            "QEMU {OLDEST:?} or later is needed: the package qemu-system-x86 of this machine's backports gave {found:?}"
+            found.is_some_and(|version| version >= oldest),
+            "QEMU {oldest:?} or later is needed: the package {} of this machine's backports gave {found:?}",
+            machine.qemu_package
         );
         Ok(qemu)
     }
@@ -91,8 +95,10 @@ impl Qemu {
             .args(["--pdeathsig", "KILL", "--"])
             .arg(&self.program);
         if let Some(dir) = &self.unpacked {
-            let library = dir.join("usr/lib/x86_64-linux-gnu");
-            let merged = dir.join("lib/x86_64-linux-gnu");
+            let host = Arch::host().map(Machine::of);
+            let host = host.map_or("", |host| host.triplet);
+            let library = dir.join("usr/lib").join(host);
+            let merged = dir.join("lib").join(host);
             let path = std::env::join_paths([library, merged]).unwrap_or_default();
             command.env("LD_LIBRARY_PATH", path);
             for share in ["usr/share/qemu", "usr/share/seabios"] {
@@ -113,7 +119,8 @@ impl Qemu {
     ) -> Result<Ended> {
         let mut command = self.command();
         command
-            .args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"])
+            .args(["-accel", "tcg,thread=multi", "-smp", "2"])
+            .args(self.machine.options)
             .args(["-m", &MEMORY_MB.to_string()])
             .args(["-nodefaults", "-display", "none", "-monitor", "none"])
             .arg("-no-reboot")
@@ -122,11 +129,14 @@ impl Qemu {
             .arg("-initrd")
             .arg(initrd)
             // A root on ramfs has program text count as file memory, as everywhere else.
-            .args(["-append", "console=ttyS0 panic=-1 oops=panic quiet cryptomgr.notests rootfstype=ramfs"])
+            .arg("-append")
+            .arg(format!(
+                "console={} panic=-1 oops=panic quiet cryptomgr.notests rootfstype=ramfs",
+                self.machine.console
+            ))
             .arg("-serial")
             .arg(format!("file:{}", log.display()))
             .args(["-serial", "stdio"])
-            .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"])
             .arg("-drive")
             .arg(format!(
                 "file={},format=raw,if=none,id=swap,snapshot=on",
@@ -160,8 +170,7 @@ impl Qemu {
         let _ = reader.join();
         Ok(match status.code() {
             _ if hangs => Ended::Died(format!("no end within {} s", PATIENCE.as_secs())),
-            // The guest writes N to the exit device, and QEMU ends with 2N + 1; it ends with 0
-            // also when the guest's kernel panics.
+            // As leave.c has it; with 0 it ends also when the guest's kernel panics.
             Some(33) => Ended::Passed,
             Some(35) => Ended::Failed,
             Some(0) => Ended::Died("the guest ended without a verdict".to_owned()),
