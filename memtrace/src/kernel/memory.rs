@@ -41,11 +41,14 @@ pub fn go_early() {
     super::rights::settle();
 }
 
-/// Keeps the memory of all threads in one heap: each thread's own would keep what it once took.
+/// Keeps the memory of all threads in one heap: each thread's own would keep what it once took. What
+/// is large stays out of it, and is given back when it is freed: it would leave holes between what
+/// lives as long as a process.
 pub fn keep_together() {
     // SAFETY: mallopt takes no pointers; an option that is refused changes nothing.
     #[cfg(target_env = "gnu")]
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 1);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 32 << 10);
     }
 }

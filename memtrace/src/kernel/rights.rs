@@ -8,7 +8,7 @@ use std::{io, sync::OnceLock};
 
 use rustix::{
     io::Errno,
-    process::{Gid, Uid},
+    process::{Gid, Resource, Uid, getrlimit},
     thread::{
         CapabilitySet, CapabilitySets, capabilities, remove_capability_from_bounding_set,
         set_capabilities, set_keep_capabilities, set_no_new_privs, set_thread_groups,
@@ -116,6 +116,14 @@ pub fn settle() {
         // A thread may always have less.
         let _ = set(*kept, *kept);
     }
+}
+
+/// Files that we may have open at once (`RLIMIT_NOFILE`).
+pub fn most_descriptors() -> usize {
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.map_or(usize::MAX, |limit| {
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    })
 }
 
 /// Whether [`Rights::lower`] can become another user.

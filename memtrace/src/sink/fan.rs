@@ -37,7 +37,6 @@ struct Book {
     story: Story,
     log: Key,
     recording: Key,
-    log_name: PathBuf,
     reported: bool,
 }
 
@@ -83,7 +82,7 @@ impl Fan {
         let step = matches!(entry.what, What::Rss { .. });
         let class = if step { Class::Step } else { Class::Recording };
         self.writer
-            .lines(book.recording, class, record::write::line(entry) + "\n");
+            .lines(book.recording, class, &(record::write::line(entry) + "\n"));
         self.rows.clear();
         book.story.apply(entry, &mut self.rows);
         let look = Look {
@@ -94,10 +93,11 @@ impl Fan {
             self.writer.lines(
                 book.log,
                 Class::Log,
-                usual_log::line(&book.story, row) + "\n",
+                &(usual_log::line(&book.story, row) + "\n"),
             );
             if self.wanted.live {
-                self.writer.show(live::line(&book.story, row, look) + "\n");
+                self.writer
+                    .show(&(live::line(&book.story, row, look) + "\n"));
             }
         }
         if book.story.is_told() {
@@ -108,16 +108,15 @@ impl Fan {
     fn begin(&mut self, life: LifeId, entry: &Entry, story: Story) {
         self.several |= !self.books.is_empty();
         let name = usual_log::file_name(&story.begin);
-        let log_name = self.wanted.directory.join(&name);
         let recording = Path::new(&name).with_extension("jsonl");
         let recording = self.writer.open(recording.display().to_string());
         let log = self.writer.open(name);
         self.writer
-            .lines(log, Class::Log, usual_log::header(&story));
+            .lines(log, Class::Log, &usual_log::header(&story));
         self.writer.lines(
             recording,
             Class::Recording,
-            record::write::line(entry) + "\n",
+            &(record::write::line(entry) + "\n"),
         );
         self.books.insert(
             life,
@@ -125,7 +124,6 @@ impl Fan {
                 story,
                 log,
                 recording,
-                log_name,
                 reported: false,
             }),
         );
@@ -152,13 +150,16 @@ impl Fan {
         // The disk first: it is what is left if the terminal goes. Who sees the report there finds
         // the recording whole up to it.
         self.writer.flush(book.recording);
-        self.writer.lines(book.log, Class::Log, format!("\n{text}"));
+        self.writer
+            .lines(book.log, Class::Log, &format!("\n{text}"));
         self.writer.close(book.log);
         // Of a helper that came and went its last live line says enough.
         let remarkable = verdict.is_some() || book.story.book.marks.count() > 0;
         if remarkable && (self.wanted.live || verdict.is_some()) {
-            let shown = shortened(&text, &book.log_name.display().to_string());
-            self.writer.show(format!("\n{shown}"));
+            let name = usual_log::file_name(&book.story.begin);
+            let log = self.wanted.directory.join(name);
+            let shown = shortened(&text, &log.display().to_string());
+            self.writer.show(&format!("\n{shown}"));
         }
         if let Some(verdict) = verdict {
             if self.verdicts.len() == 10 {

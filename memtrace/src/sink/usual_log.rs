@@ -77,7 +77,7 @@ pub fn header(story: &Story) -> String {
     );
     fields.push((
         say(lang, Word::MemoryLimit),
-        limit_text(lang, limit.as_ref()),
+        limit_text(lang, limit.as_deref()),
     ));
     fields.push((say(lang, Word::Kernel), escape(kernel)));
     fields.push((

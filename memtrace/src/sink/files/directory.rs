@@ -1,12 +1,14 @@
 //! The directory of the logs. Others may be able to write in it, and they know our files' names
 //! beforehand: the time of a process' start and its pid are no secret. So every file is made new,
-//! below the directory as it was opened once, and nothing that is there is opened or followed.
+//! below the directory as it was opened once, and nothing that is there is opened or followed but
+//! what was made so.
 
 use std::{
     fs::{self, DirBuilder, File},
     io::{self, Write as _},
-    os::unix::fs::DirBuilderExt as _,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use rustix::{
@@ -68,18 +70,25 @@ impl Directory {
 
     /// Tries to write in it.
     pub fn try_out(&mut self) -> io::Result<()> {
-        let (name, mut file) = self.create_named(&format!(".memtrace-{}", std::process::id()))?;
+        let (name, mut file) = self.create(&format!(".memtrace-{}", std::process::id()))?;
         let written = file.write_all(b"memtrace\n");
         unlinkat(self.opened()?, &*name, AtFlags::empty())?;
         written
     }
 
-    /// Creates a file of this name; where it is taken, of one with a number behind it.
-    pub(super) fn create(&mut self, name: &str) -> io::Result<File> {
-        Ok(self.create_named(name)?.1)
+    /// Opens a file that [`Self::create`] made; an error if another is in its place.
+    pub(super) fn append(&mut self, name: &str, identity: Identity) -> io::Result<File> {
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NONBLOCK;
+        let file: File = open_in(self.opened()?, name, flags, Mode::empty())?.into();
+        if Identity::of(&file)? != identity {
+            return Err(io::Error::other("another file has been put in its place"));
+        }
+        Ok(file)
     }
 
-    fn create_named(&mut self, name: &str) -> io::Result<(String, File)> {
+    /// Creates a file of this name; where it is taken, of one with a number behind it, which is
+    /// told.
+    pub(super) fn create(&mut self, name: &str) -> io::Result<(String, File)> {
         let mut candidate = name.to_owned();
         let (mut number, mut is_reopened) = (2, false);
         loop {
@@ -123,16 +132,35 @@ fn numbered(name: &str, number: u32) -> String {
     }
 }
 
+/// Who a file is, whatever it is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    device: u64,
+    inode: u64,
+    /// Where the file system knows it: a number is soon given to another file.
+    created: Option<SystemTime>,
+}
+
+impl Identity {
+    pub(super) fn of(file: &File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        Ok(Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            created: metadata.created().ok(),
+        })
+    }
+}
+
+fn create_in(directory: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL;
+    open_in(directory, name, flags, Mode::from_raw_mode(FILE))
+}
+
 /// A name is one component, and `openat2` sees to that; where there is none (before 5.6, or a
 /// container's seccomp filter), we do.
-fn create_in(directory: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::WRONLY
-        | OFlags::APPEND
-        | OFlags::CREATE
-        | OFlags::EXCL
-        | OFlags::NOFOLLOW
-        | OFlags::CLOEXEC;
-    let mode = Mode::from_raw_mode(FILE);
+fn open_in(directory: &OwnedFd, name: &str, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     match openat2(directory.as_fd(), name, flags, mode, beneath) {
         Err(Errno::NOSYS | Errno::PERM) if !name.contains('/') => {
@@ -161,7 +189,7 @@ mod tests {
         assert_eq!(mode & 0o7777, 0o700);
         symlink(place.join("outside"), directory.path().join("a.log")).unwrap();
         fs::write(directory.path().join("a_2.log"), "theirs").unwrap();
-        let file = directory.create("a.log").expect("another name is free");
+        let (_, file) = directory.create("a.log").expect("another name is free");
         assert_eq!(
             file.metadata().unwrap().permissions().mode() & 0o777 & !FILE,
             0

@@ -4,6 +4,7 @@
 
 pub mod directory;
 mod disk;
+mod shelf;
 
 use std::{
     io::{self, Write as _},
@@ -15,6 +16,8 @@ use std::{
     thread::{self, JoinHandle},
     time::Duration,
 };
+
+use bytes::{Bytes, BytesMut};
 
 use self::directory::Directory;
 use crate::loss::{Kind, Ledger};
@@ -52,10 +55,10 @@ impl Class {
 
 enum Job {
     Open(Key, String),
-    Line(Key, Class, String),
+    Line(Key, Class, Bytes),
     Flush(Key),
     Close(Key),
-    Terminal(String),
+    Terminal(Bytes),
     Finish,
 }
 
@@ -86,6 +89,7 @@ pub struct Writer {
     threads: Vec<JoinHandle<()>>,
     shared: Arc<Shared>,
     next: u64,
+    blocks: Blocks,
 }
 
 impl Writer {
@@ -114,6 +118,7 @@ impl Writer {
             threads,
             shared,
             next: 0,
+            blocks: Blocks::default(),
         })
     }
 
@@ -126,7 +131,7 @@ impl Writer {
     }
 
     /// Writes one or more whole lines, each with its line end.
-    pub fn lines(&self, key: Key, class: Class, text: String) {
+    pub fn lines(&mut self, key: Key, class: Class, text: &str) {
         let waiting = self.shared.waiting.load(Ordering::Relaxed);
         let room = if class == Class::Step {
             SOFT_BYTES
@@ -134,10 +139,11 @@ impl Writer {
             HARD_BYTES
         };
         if waiting + text.len() > room {
-            self.shared.lose(class.kind(), count_lines(&text));
+            self.shared.lose(class.kind(), count_lines(text.as_bytes()));
             return;
         }
         self.shared.waiting.fetch_add(text.len(), Ordering::Relaxed);
+        let text = self.blocks.put(text);
         let _ = self.files.send(Job::Line(key, class, text));
     }
 
@@ -153,9 +159,10 @@ impl Writer {
 
     /// Shows text on the terminal. Live lines are in the log too: what a terminal that is held has
     /// no room for is not counted as lost.
-    pub fn show(&self, text: String) {
+    pub fn show(&mut self, text: &str) {
         if self.shared.waiting.load(Ordering::Relaxed) + text.len() <= HARD_BYTES {
             self.shared.waiting.fetch_add(text.len(), Ordering::Relaxed);
+            let text = self.blocks.put(text);
             let _ = self.terminal.send(Job::Terminal(text));
         }
     }
@@ -232,8 +239,25 @@ impl Shared {
     }
 }
 
-fn count_lines(text: &str) -> u64 {
-    text.bytes().filter(|byte| *byte == b'\n').count() as u64
+fn count_lines(text: &[u8]) -> u64 {
+    text.split_inclusive(|byte| *byte == b'\n').count() as u64
+}
+
+/// Texts that wait, together in blocks: each by itself would leave a hole between what stays as long
+/// as its process, and holes smaller than a page are never given back.
+#[derive(Debug, Default)]
+struct Blocks(BytesMut);
+
+impl Blocks {
+    const SIZE: usize = 64 << 10;
+
+    fn put(&mut self, text: &str) -> Bytes {
+        if self.0.capacity() < text.len() {
+            self.0 = BytesMut::with_capacity(Self::SIZE.max(text.len()));
+        }
+        self.0.extend_from_slice(text.as_bytes());
+        self.0.split().freeze()
+    }
 }
 
 fn show(terminal: Terminal, jobs: &Receiver<Job>, shared: &Shared) {
@@ -244,9 +268,9 @@ fn show(terminal: Terminal, jobs: &Receiver<Job>, shared: &Shared) {
         let shown = match terminal {
             Terminal::Out => {
                 let mut out = io::stdout().lock();
-                out.write_all(text.as_bytes()).and_then(|()| out.flush())
+                out.write_all(&text).and_then(|()| out.flush())
             }
-            Terminal::Err => io::stderr().lock().write_all(text.as_bytes()),
+            Terminal::Err => io::stderr().lock().write_all(&text),
         };
         if shown.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
             shared.broken_pipe.store(true, Ordering::Relaxed);
