@@ -461,11 +461,11 @@ const fn loss_words(lang: Lang, kind: loss::Kind) -> (&'static str, &'static str
         Kind::SkippedProbe => (
             (
                 "跳过的探针",
-                "内核跳过了正在同一 CPU 上运行的探针, 可能漏了一次 exec, 改名或信号",
+                "内核跳过了正在同一 CPU 上运行的探针, 可能漏了一次 exec 或信号",
             ),
             (
                 "skipped probes",
-                "the kernel skipped a probe that was running on that cpu; an exec, a rename or a signal may be missing",
+                "the kernel skipped a probe that was running on that cpu; an exec or a signal may be missing",
             ),
         ),
         Kind::LogLine => (

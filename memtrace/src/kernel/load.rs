@@ -225,7 +225,8 @@ pub(super) const EXIT: &str = "process_exit";
 const WAKER: &str = "wake_reader";
 
 /// Programs that lose nothing when the kernel skips them: others stand in for them, reclaim is tried
-/// again and again before an OOM, and the next event of RSS tells all that the one before would have.
+/// again and again before an OOM, the next event of RSS tells all that the one before would have, and
+/// a census tells names.
 pub(super) const HARMLESS: &[&str] = &[
     "spare_exec",
     WAKER,
@@ -234,6 +235,8 @@ pub(super) const HARMLESS: &[&str] = &[
     "rss_btf",
     "rss_raw",
     "plain_rss",
+    "task_rename",
+    "plain_rename",
 ];
 
 /// Those on classic tracepoints: program, category, event.

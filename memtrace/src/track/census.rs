@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     entry::{Exit, Lost, Program, What},
-    event::Task,
+    event::{Rename, Task},
     loss,
     units::{BootNanos, Tgid},
 };
@@ -42,7 +42,7 @@ impl Track {
         let person = Person {
             pid,
             started,
-            program,
+            program: self.program.share(program),
             uid: Some(uid),
             parent: Some(parent),
             cgroups,
@@ -69,7 +69,7 @@ impl Track {
         out: &mut Vec<Output>,
     ) {
         for task in tasks {
-            self.see(at, task, out);
+            self.see(at, taken, task, out);
         }
         let told = self.told;
         let census = Census { at, taken, told };
@@ -79,7 +79,7 @@ impl Track {
         self.look_around(at);
     }
 
-    fn see(&mut self, at: BootNanos, task: &Task, out: &mut Vec<Output>) {
+    fn see(&mut self, at: BootNanos, taken: BootNanos, task: &Task, out: &mut Vec<Output>) {
         let known = self.people.knows(task.pid, task.started);
         // The fork of a young one is still on its way to us.
         let is_young = self.told.seconds_since(task.started) < SETTLED_SECONDS;
@@ -96,6 +96,15 @@ impl Track {
         if !self.people.see(at, task, program.unwrap_or_default()) {
             out.push(Output::TooMany);
             return;
+        }
+        if known && self.people.is_misnamed(task, taken, self.told) {
+            let rename = Rename {
+                pid: task.pid,
+                started: task.started,
+                uid: task.uid,
+                comm: task.comm.clone(),
+            };
+            self.rename(at, rename, out);
         }
         let moved_in = self.is_in_target_group(task);
         if self.lives.contains_key(&task.pid) {

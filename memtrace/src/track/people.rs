@@ -47,6 +47,8 @@ pub struct Person {
     /// The first census of those in a row that did not find it.
     pub(super) missed: Option<BootNanos>,
     pub(super) seen: BootNanos,
+    /// Another name that a census found it to have, and when: its taking may still be told.
+    pub(super) alias: Option<Box<(BootNanos, String)>>,
 }
 
 impl Person {
@@ -163,6 +165,27 @@ impl People {
         person.missed = None;
         person.samples.add(at, task.memory.rss(), APART);
         true
+    }
+
+    /// Whether a process has taken its name without our hearing of it: a census before everything
+    /// that has been told found it to have that name too. The kernel skips probes at times.
+    pub(super) fn is_misnamed(&mut self, task: &Task, taken: BootNanos, told: BootNanos) -> bool {
+        let Some(person) = self.0.get_mut(&task.pid) else {
+            return false;
+        };
+        if person.program.comm == task.comm {
+            person.alias = None;
+            return false;
+        }
+        let since = match person.alias.take() {
+            Some(alias) if alias.1 == task.comm => alias.0,
+            _ => taken,
+        };
+        let misnamed = since < told;
+        if !misnamed {
+            person.alias = Some(Box::new((since, task.comm.clone())));
+        }
+        misnamed
     }
 
     /// A census found a process, but nothing to measure in it.

@@ -139,6 +139,27 @@ fn a_rename_is_told_with_what_follows_and_not_twice_for_an_exec() {
 }
 
 #[test]
+fn a_name_that_was_taken_unheard_is_found_by_two_censuses_and_not_by_one() {
+    let mut host = Host::with_python(50);
+    host.found(task(60, "bash", 3));
+    host.tasks = vec![task(50, "worker", 100), task(60, "python3", 3)];
+    host.census(10_000);
+    // It may still be told.
+    assert_eq!(host.told(50), ["begin python3"]);
+    host.feed(10_001, rename(50, "worker"));
+    host.feed(10_002, rss(50, 101));
+    assert_eq!(host.told(50), ["rename worker", "rss 101"]);
+    host.census(20_000);
+    host.feed(20_001, rss(60, 4));
+    assert_eq!(host.told(60), ["begin python3", "rss 4"]);
+    host.tasks = vec![task(50, "late", 101), task(60, "python3", 4)];
+    host.census(30_000);
+    host.census(40_000);
+    host.feed(40_001, rss(50, 102));
+    assert_eq!(host.told(50), ["rename late", "rss 102"]);
+}
+
+#[test]
 fn a_traced_process_stays_traced_whatever_it_becomes() {
     let mut host = Host::with_python(50);
     host.feed(1, exec(50, "bash"));
