@@ -84,7 +84,8 @@ pub enum What {
     },
 }
 
-/// Who the process is and under which settings it is traced.
+/// Who the process is and under which settings it is traced. What thousands of lives have in common
+/// is shared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Begin {
     /// [`RECORDING_VERSION`] of the writer.
@@ -103,10 +104,10 @@ pub struct Begin {
     pub uid: Option<u32>,
     /// Path of its memory cgroup from that hierarchy's root, if known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub cgroup: Option<String>,
+    pub cgroup: Option<Arc<str>>,
     /// The tightest limit above it and the cgroup that sets it, if there is one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub limit: Option<Limit>,
+    pub limit: Option<Arc<Limit>>,
     /// Memory when tracing began; absent when the process began by `fork` or `exec` under our eyes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub memory: Option<Memory>,
@@ -114,15 +115,15 @@ pub struct Begin {
     pub wall_at_boot_ns: i64,
     /// IANA name of the time zone that times are printed in, e.g. `Asia/Shanghai`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub time_zone: Option<String>,
+    pub time_zone: Option<Arc<str>>,
     /// Offset from UTC when tracing began, for when the name is unknown; seconds.
     pub utc_offset_seconds: i32,
     /// How lines are to be written.
     pub style: Style,
     /// Kernel release, e.g. `6.12.107+deb13-cloud-amd64`.
-    pub kernel: String,
+    pub kernel: Arc<str>,
     /// How RSS is measured, e.g. `tp_btf rss_stat, exact per-cpu sum`.
-    pub sensor: String,
+    pub sensor: Arc<str>,
     /// RSS may be off by this much between two entries (`--step`).
     pub step: Bytes,
 }

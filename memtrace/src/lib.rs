@@ -35,6 +35,7 @@ pub mod align;
 
 pub mod phrase;
 pub mod report;
+pub mod share;
 pub mod sink;
 
 pub mod report_files;

@@ -84,15 +84,18 @@ impl Kind {
     }
 }
 
-/// Counts of what is missing, by kind.
+/// Counts of what is missing, by kind. Of most lives nothing is: their ledgers take no room.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ledger([u64; Kind::ALL.len()]);
+pub struct Ledger(Option<Box<[u64; Kind::ALL.len()]>>);
 
 impl Ledger {
     /// Counts `n` more of a kind.
     pub fn add(&mut self, kind: Kind, n: u64) {
-        if let Some(slot) = Kind::ALL.iter().position(|k| *k == kind) {
-            self.0[slot] = self.0[slot].saturating_add(n);
+        if n > 0
+            && let Some(place) = Kind::ALL.iter().position(|k| *k == kind)
+        {
+            let counts = self.0.get_or_insert_default();
+            counts[place] = counts[place].saturating_add(n);
         }
     }
 
@@ -110,7 +113,8 @@ impl Ledger {
 
     /// The kinds with a count above zero, in the order of [`Kind::ALL`].
     pub fn iter(&self) -> impl Iterator<Item = (Kind, u64)> + '_ {
-        Kind::ALL.into_iter().zip(self.0).filter(|(_, n)| *n > 0)
+        let counts = self.0.as_deref().into_iter().flatten().copied();
+        Kind::ALL.into_iter().zip(counts).filter(|(_, n)| *n > 0)
     }
 
     /// Nothing is missing.

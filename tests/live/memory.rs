@@ -314,7 +314,7 @@ fn file_and_shared_memory_are_told_apart() {
     // Beside these the program runs: a page of its text or of its loader's may come, or become its
     // own when a probe is put into it.
     let near = |grown: Bytes, base: Bytes, mib: u64| {
-        let distance = (grown.0 - base.0).abs_diff(mib * MB);
+        let distance = grown.0.abs_diff(base.0 + mib * MB);
         assert!(
             distance <= 64 << 10,
             "{grown:?} - {base:?} is not {mib} MiB"

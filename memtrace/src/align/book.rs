@@ -53,8 +53,12 @@ pub struct Recent {
 }
 
 /// Checkpoints in order: the first [`Marks::KEEP`], the last [`Marks::KEEP`], and the ten that grew most.
+/// Most processes have none, and these take no room.
 #[derive(Debug, Default)]
-pub struct Marks {
+pub struct Marks(Option<Box<Kept>>);
+
+#[derive(Debug, Default)]
+struct Kept {
     head: Vec<Arc<Mark>>,
     tail: VecDeque<Arc<Mark>>,
     top: Vec<Arc<Mark>>,
@@ -117,8 +121,11 @@ impl History {
 
     fn push(&mut self, reading: Reading) {
         let near = |last: &Reading| reading.at.0.saturating_sub(last.at.0) < Self::SPACING_NANOS;
-        if self.0.back().is_some_and(near) {
-            return;
+        match self.0.back() {
+            Some(last) if near(last) || last.rss == reading.rss => return,
+            // Most processes are idle: thousands have this one figure.
+            None => self.0.reserve_exact(1),
+            Some(_) => {}
         }
         self.0.push_back(reading);
         let start = reading.at.minus_seconds(Book::WINDOW_SECONDS);
@@ -146,17 +153,56 @@ impl Marks {
     const SMALLEST: i64 = 5243;
 
     /// The next checkpoint; its number is given here.
-    pub fn push(&mut self, mut mark: Mark) -> Arc<Mark> {
+    pub fn push(&mut self, mark: Mark) -> Arc<Mark> {
+        self.0.get_or_insert_default().push(mark)
+    }
+
+    /// How many there were.
+    pub fn count(&self) -> u64 {
+        self.0.as_ref().map_or(0, |kept| kept.count)
+    }
+
+    /// How many of them are no longer here, between [`Self::head`] and [`Self::tail`].
+    pub fn cut(&self) -> u64 {
+        self.0.as_ref().map_or(0, |kept| {
+            kept.count - (kept.head.len() + kept.tail.len()) as u64
+        })
+    }
+
+    /// The first ones, in order.
+    pub fn head(&self) -> &[Arc<Mark>] {
+        self.0.as_ref().map_or(&[], |kept| &kept.head)
+    }
+
+    /// The ones after [`Self::head`] and the cut, in order.
+    pub fn tail(&self) -> impl Iterator<Item = &Arc<Mark>> {
+        self.0.iter().flat_map(|kept| &kept.tail)
+    }
+
+    /// The last one.
+    pub fn last(&self) -> Option<&Arc<Mark>> {
+        let kept = self.0.as_ref()?;
+        kept.tail.back().or(kept.head.last())
+    }
+
+    /// Those that grew, by own growth, the largest first, the earlier first among equals.
+    pub fn top(&self) -> &[Arc<Mark>] {
+        self.0.as_ref().map_or(&[], |kept| &kept.top)
+    }
+}
+
+impl Kept {
+    fn push(&mut self, mut mark: Mark) -> Arc<Mark> {
         self.count += 1;
         mark.number = self.count;
         mark.name = self.texts.once(mark.name);
         mark.details = mark.details.map(|details| self.texts.once(details));
         let mark = Arc::new(mark);
-        if self.head.len() < Self::KEEP {
+        if self.head.len() < Marks::KEEP {
             self.head.push(Arc::clone(&mark));
         } else {
             self.tail.push_back(Arc::clone(&mark));
-            if self.tail.len() > Self::KEEP {
+            if self.tail.len() > Marks::KEEP {
                 self.tail.pop_front();
             }
         }
@@ -164,45 +210,15 @@ impl Marks {
         mark
     }
 
-    /// How many there were.
-    pub fn count(&self) -> u64 {
-        self.count
-    }
-
-    /// How many of them are no longer here, between [`Self::head`] and [`Self::tail`].
-    pub fn cut(&self) -> u64 {
-        self.count - (self.head.len() + self.tail.len()) as u64
-    }
-
-    /// The first ones, in order.
-    pub fn head(&self) -> &[Arc<Mark>] {
-        &self.head
-    }
-
-    /// The ones after [`Self::head`] and the cut, in order.
-    pub fn tail(&self) -> impl Iterator<Item = &Arc<Mark>> {
-        self.tail.iter()
-    }
-
-    /// The last one.
-    pub fn last(&self) -> Option<&Arc<Mark>> {
-        self.tail.back().or(self.head.last())
-    }
-
-    /// Those that grew, by own growth, the largest first, the earlier first among equals.
-    pub fn top(&self) -> &[Arc<Mark>] {
-        &self.top
-    }
-
     fn rank(&mut self, mark: &Arc<Mark>) {
         // What would read +0.00MB is no growth.
-        if mark.own.0 < Self::SMALLEST {
+        if mark.own.0 < Marks::SMALLEST {
             return;
         }
         let place = self.top.partition_point(|other| other.own >= mark.own);
-        if place < Self::TOP {
+        if place < Marks::TOP {
             self.top.insert(place, Arc::clone(mark));
-            self.top.truncate(Self::TOP);
+            self.top.truncate(Marks::TOP);
         }
     }
 }

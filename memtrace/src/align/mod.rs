@@ -53,11 +53,11 @@ pub struct Story {
     /// Its figures.
     pub book: Book,
     /// Its killer, and the checkpoints and growth as they stood at that instant.
-    pub kill: Option<Kill>,
+    pub kill: Option<Box<Kill>>,
     /// Other processes at the kill.
-    pub neighbours: Option<Neighbours>,
+    pub neighbours: Option<Box<Neighbours>>,
     /// How it ended; absent while it goes on, and where the recording breaks off.
-    pub end: Option<End>,
+    pub end: Option<Box<End>>,
     /// Instant of the last entry.
     pub latest: BootNanos,
     started_itself: bool,
@@ -172,7 +172,7 @@ impl Story {
             What::Rss { memory } => self.rss(at, *memory, rows),
             What::OomKill(kill) => self.oom_killed(at, kill, rows),
             What::Sigkill(kill) => self.sigkilled(at, kill, rows),
-            What::Neighbours(neighbours) => self.neighbours = Some(neighbours.clone()),
+            What::Neighbours(neighbours) => self.neighbours = Some(neighbours.clone().into()),
             What::Lost(Lost { kind, count }) => {
                 self.book.lost.add(*kind, *count);
                 rows.push(self.row(
@@ -186,12 +186,12 @@ impl Story {
             What::Exit(exit) => {
                 self.last_memory(at, exit.memory);
                 rows.push(self.row(at, Line::Exited(exit.clone())));
-                self.end = Some(End::Exit(exit.clone()));
+                self.end = Some(End::Exit(exit.clone()).into());
             }
             What::Detach { memory } => {
                 self.last_memory(at, *memory);
                 rows.push(self.row(at, Line::Detached));
-                self.end = Some(End::Detach);
+                self.end = Some(End::Detach.into());
             }
         }
     }
@@ -392,13 +392,14 @@ impl Story {
         if self.kill.is_none() {
             let rss = self.book.last.map(|reading| reading.rss);
             let mark = self.book.marks.last().cloned();
-            self.kill = Some(Kill {
+            let recent = self.book.recent(at);
+            self.kill = Some(Box::new(Kill {
                 at,
                 by,
                 rss,
-                recent: self.book.recent(at),
+                recent,
                 mark,
-            });
+            }));
         }
     }
 

@@ -5,6 +5,8 @@
 //! stay monotonic like the kernel's.
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
+
 use jiff::{
     Timestamp, Zoned,
     tz::{Offset, TimeZone},
@@ -32,7 +34,7 @@ pub struct Anchor {
     /// Wall-clock time at boot time zero, nanoseconds since 1970.
     pub wall_at_boot_ns: i64,
     /// IANA name of the system's time zone, if it has one.
-    pub time_zone: Option<String>,
+    pub time_zone: Option<Arc<str>>,
     /// Its offset from UTC now, seconds.
     pub utc_offset_seconds: i32,
 }
@@ -54,7 +56,7 @@ impl Anchor {
         let known = |name: &&str| *name != "Etc/Unknown";
         Self {
             wall_at_boot_ns,
-            time_zone: zone.iana_name().filter(known).map(str::to_owned),
+            time_zone: zone.iana_name().filter(known).map(Arc::from),
             utc_offset_seconds: zone.to_offset(timestamp(i128::from(wall))).seconds(),
         }
     }

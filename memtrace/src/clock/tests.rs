@@ -5,7 +5,7 @@ const NOON_UTC_NS: i64 = 1_763_610_645_213_871_000; // 2025-11-20 03:50:45.21387
 fn clock(zone: Option<&str>, offset: i32) -> Clock {
     Clock::of(&Begin {
         wall_at_boot_ns: NOON_UTC_NS,
-        time_zone: zone.map(str::to_owned),
+        time_zone: zone.map(Into::into),
         utc_offset_seconds: offset,
         ..crate::sample::begin()
     })

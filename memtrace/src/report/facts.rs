@@ -33,7 +33,7 @@ pub(super) fn blame(story: &Story, kill: &Kill) -> Option<String> {
     let Neighbours {
         window_seconds,
         processes,
-    } = story.neighbours.as_ref()?;
+    } = story.neighbours.as_deref()?;
     let pid = story.begin.pid;
     let itself = processes.iter().find(|process| process.who.pid == pid);
     let own = itself
@@ -225,7 +225,7 @@ pub(super) fn group(story: &Story) -> Option<String> {
     let Neighbours {
         window_seconds,
         processes,
-    } = story.neighbours.as_ref()?;
+    } = story.neighbours.as_deref()?;
     let lang = story.begin.style.lang;
     let one = |process: &Neighbour| match process.who.pid {
         pid if pid == story.begin.pid => format!("{pid} {}", growth(process)),

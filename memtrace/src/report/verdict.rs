@@ -21,7 +21,7 @@ pub(super) struct Ending {
 /// Whether the end was a kill: by the OOM killer, by SIGKILL, or by any other signal.
 pub(super) fn was_killed(story: &Story) -> bool {
     let by_signal = matches!(
-        &story.end,
+        story.end.as_deref(),
         Some(End::Exit(Exit {
             signal: Some(_),
             ..
@@ -32,7 +32,7 @@ pub(super) fn was_killed(story: &Story) -> bool {
 
 /// The end of a story in lines.
 pub(super) fn ending(story: &Story) -> Ending {
-    match (deadly(story), &story.end) {
+    match (deadly(story), story.end.as_deref()) {
         (Some(kill), _) => match &kill.by {
             Killer::Oom(oom) => oom_killed(story, kill, oom),
             Killer::Sigkill(sigkill) => sigkilled(story, kill, sigkill),
@@ -47,12 +47,12 @@ pub(super) fn ending(story: &Story) -> Ending {
 pub(super) fn kernel_peak(story: &Story) -> Option<Bytes> {
     let Some(End::Exit(Exit {
         peak: Some(peak), ..
-    })) = story.end
+    })) = story.end.as_deref()
     else {
         return None;
     };
     let seen = story.book.peak.map_or(Bytes(0), |reading| reading.rss);
-    (peak > seen).then_some(peak)
+    (*peak > seen).then_some(*peak)
 }
 
 impl Ending {
@@ -95,8 +95,8 @@ impl Ending {
 
 /// The kill that ended the story: not a SIGKILL that was overtaken by another end.
 fn deadly(story: &Story) -> Option<&Kill> {
-    let kill = story.kill.as_ref()?;
-    let overtaken = match &story.end {
+    let kill = story.kill.as_deref()?;
+    let overtaken = match story.end.as_deref() {
         Some(End::Exit(exit)) => {
             exit.code.is_some() || exit.signal.is_some_and(|signal| signal != libc::SIGKILL)
         }
@@ -161,7 +161,7 @@ fn oom_killed(story: &Story, kill: &Kill, oom: &OomKill) -> Ending {
     if *already_exiting {
         ending.note(Word::AlreadyExiting);
     }
-    if let Some(End::Exit(exit)) = &story.end
+    if let Some(End::Exit(exit)) = story.end.as_deref()
         && exit.signal != Some(libc::SIGKILL)
     {
         ending.line(Word::LabelNote, phrase::ended(lang, exit));

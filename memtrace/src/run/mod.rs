@@ -1,5 +1,6 @@
 //! The wiring: builds the stages, runs the one loop, shuts down in order.
 
+mod begin;
 mod ground;
 mod losses;
 mod rights;
@@ -17,6 +18,7 @@ use memtrace_ebpf::wire::lost;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use self::{
+    begin::Common,
     ground::{ground, mark_ring_bytes, refused},
     stop::Stop,
 };
@@ -24,7 +26,6 @@ use crate::{
     clock::{self, Anchor},
     command::{Command, StartError},
     decode::Decoder,
-    entry::{Begin, RECORDING_VERSION},
     event::{Event, Kind, Task},
     kernel::{
         cgroup::{self, MemoryController},
@@ -90,6 +91,7 @@ pub enum RunError {
 struct Session {
     plan: TracePlan,
     facts: Facts,
+    common: Common,
     controller: Option<MemoryController>,
     anchor: Anchor,
     probes: Probes,
@@ -190,6 +192,7 @@ impl Session {
             colour: plan.colour,
         };
         Ok(Self {
+            common: Common::new(&facts, &probes),
             anchor: Anchor::now(plan.utc),
             source: Source::start(
                 rings,
@@ -467,35 +470,6 @@ impl Session {
         }
     }
 
-    fn begin_of(&self, pid: Tgid) -> Option<Begin> {
-        let person = self.track.person(pid)?;
-        let cgroup = procfs::memory_cgroup(pid.0);
-        let limit = self
-            .controller
-            .as_ref()
-            .zip(cgroup.as_deref())
-            .and_then(|(controller, cgroup)| controller.limit(cgroup));
-        let parent = person.parent.filter(|parent| self.track.is_traced(*parent));
-        Some(Begin {
-            version: RECORDING_VERSION,
-            pid,
-            started: person.started,
-            program: Arc::clone(&person.program),
-            parent,
-            uid: person.uid,
-            style: self.plan.style.of(limit.as_ref()),
-            cgroup,
-            limit,
-            memory: person.memory,
-            wall_at_boot_ns: self.anchor.wall_at_boot_ns,
-            time_zone: self.anchor.time_zone.clone(),
-            utc_offset_seconds: self.anchor.utc_offset_seconds,
-            kernel: self.facts.release.clone(),
-            sensor: self.probes.sensor().name().to_owned(),
-            step: self.plan.step,
-        })
-    }
-
     /// Once a second while there is something to do.
     fn tick(&mut self) {
         if self.track.traced().next().is_some() {
@@ -596,9 +570,9 @@ impl Session {
                 notice(&format!("--marker: no target had a function for `{name}`"));
             }
         }
-        let (writer, verdicts) = self.fan.finish();
+        let (mut writer, verdicts) = self.fan.finish();
         if !verdicts.is_empty() {
-            writer.show(format!("\n{}", verdicts.join("\n")));
+            writer.show(&format!("\n{}", verdicts.join("\n")));
         }
         let (unwritten, troubles) = writer.finish();
         self.lost.merge(&unwritten);

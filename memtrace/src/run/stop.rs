@@ -20,9 +20,10 @@ impl Stop {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hangup: match procfs::ignores(libc::SIGHUP) {
-                true => None,
-                false => Some(signal(SignalKind::hangup())?),
+            hangup: if procfs::ignores(libc::SIGHUP) {
+                None
+            } else {
+                Some(signal(SignalKind::hangup())?)
             },
             child: signal(SignalKind::child())?,
         })

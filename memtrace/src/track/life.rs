@@ -33,7 +33,7 @@ pub(super) struct Life {
     waiting: Vec<Entry>,
     waits: bool,
     /// A new name that may be no more than the first half of an exec.
-    rename: Option<(BootNanos, String)>,
+    rename: Option<Box<(BootNanos, String)>>,
     samples: Samples,
     memory: Option<Memory>,
 }
@@ -79,7 +79,8 @@ impl Life {
     }
 
     fn tell_rename(&mut self, out: &mut Vec<Output>) {
-        if let Some((at, comm)) = self.rename.take() {
+        if let Some(rename) = self.rename.take() {
+            let (at, comm) = *rename;
             let what = What::Rename { comm };
             self.give(Entry { at, what }, out);
         }
@@ -98,7 +99,7 @@ impl Life {
     /// unless that is the exec, which says more.
     pub(super) fn rename(&mut self, at: BootNanos, comm: String, out: &mut Vec<Output>) {
         self.tell_rename(out);
-        self.rename = Some((at, comm));
+        self.rename = Some(Box::new((at, comm)));
     }
 
     /// Gives the beginning out if that has not been done.

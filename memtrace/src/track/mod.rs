@@ -23,6 +23,7 @@ use crate::{
     entry::{Begin, Checkpoint, Entry, Exit as ExitEntry, Lost, Program, What},
     event::{Event, Exec, Exit, Fork, Kind, Mark, MarkSource, Rename},
     loss,
+    share::Last,
     targets::{Candidate, Targets},
     units::{BootNanos, Bytes, MB, Tgid},
 };
@@ -78,6 +79,8 @@ pub struct Track {
     /// Boxed: half of a hash map is empty.
     lives: HashMap<Tgid, Box<Life>>,
     kills: Kills,
+    /// What the last process began to run.
+    program: Last<Program>,
     /// Everything older than this has been taken.
     told: BootNanos,
     next_life: u64,
@@ -301,11 +304,11 @@ impl Track {
             memory,
         } = exec;
         self.retire(at, pid, started, out);
-        let program = Arc::new(Program {
+        let program = self.program.share(Arc::new(Program {
             comm,
             exe: filename,
             args,
-        });
+        }));
         if self.is_old_news(at, pid) {
             return;
         }

@@ -7,13 +7,20 @@ use crate::units::{BootNanos, Bytes};
 /// Seconds over which growth is looked back at.
 pub(super) const WINDOW_SECONDS: u64 = 60;
 
-/// Figures in the order of time. The newest is always the last one that was given.
+/// Figures in the order of time, each of which holds until the next.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Samples(VecDeque<(BootNanos, Bytes)>);
 
 impl Samples {
-    /// Adds a figure. At most every other one is kept within `apart` seconds.
+    /// Adds a figure. At most every other one is kept within `apart` seconds, and one that says the
+    /// same as the last is not.
     pub(super) fn add(&mut self, at: BootNanos, rss: Bytes, apart: f64) {
+        match self.0.back() {
+            Some((_, last)) if *last == rss => return,
+            // Most processes are idle: thousands have this one figure.
+            None => self.0.reserve_exact(1),
+            Some(_) => {}
+        }
         let is_dense = self.0.len() > 1 && at.seconds_since(self.0[self.0.len() - 2].0) < apart;
         if is_dense {
             self.0.pop_back();

@@ -4,7 +4,7 @@ use super::source::{self, Files};
 
 /// The layers in the order of the flow. Modules on one line may use each other.
 const LAYERS: &[&[&str]] = &[
-    &["units"],
+    &["units", "share"],
     &["loss", "entry"],
     &["wire"],
     &["event"],
