@@ -3,5 +3,6 @@
 
 mod cli;
 mod golden;
+mod line_tables;
 mod live;
 mod tidy;

@@ -29,6 +29,7 @@ pub mod lines;
 pub mod text;
 pub mod words;
 
+pub mod python;
 pub mod record;
 
 pub mod align;
@@ -46,6 +47,7 @@ pub mod plan;
 pub mod command;
 pub mod doctor;
 pub mod run;
+pub mod stacks;
 
 #[cfg(test)]
 mod sample;

@@ -16,7 +16,7 @@ use memtrace::{
     plan::{Plan, ReportPlan, TracePlan},
     report_files,
     run::{self, RunError},
-    words,
+    stacks, words,
 };
 
 /// Exit codes; the help text of the command line names them.
@@ -43,6 +43,7 @@ fn main() -> ExitCode {
     match plan {
         Plan::Report(plan) => report(&plan).into(),
         Plan::Trace(plan) => trace(*plan).into(),
+        Plan::Stack { pids } => stack(&pids).into(),
         Plan::Doctor { btf } => doctor(btf.as_deref()).into(),
     }
 }
@@ -56,6 +57,25 @@ fn doctor(btf: Option<&Path>) -> u8 {
         false if diagnosis.not_permitted => code::NOT_PERMITTED,
         false => code::FAILED,
     }
+}
+
+fn stack(pids: &[u32]) -> u8 {
+    let mut worst = code::DONE;
+    for pid in pids {
+        match stacks::text(*pid) {
+            // Whoever read may have had enough.
+            Ok(text) => drop(io::stdout().write_all(text.as_bytes())),
+            Err(error) => {
+                complain(&error.to_string());
+                worst = worst.max(if error.is_for_want_of_rights() {
+                    code::NOT_PERMITTED
+                } else {
+                    code::FAILED
+                });
+            }
+        }
+    }
+    worst
 }
 
 fn complain(text: &str) {

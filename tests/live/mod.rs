@@ -16,4 +16,5 @@ mod oom;
 mod rig;
 mod rights;
 mod run;
+mod stacks;
 mod targets;

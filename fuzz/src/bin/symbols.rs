@@ -26,6 +26,7 @@ fuzz_target!(|data: &[u8]| {
             assert!(WANTED.contains(&one.symbol.as_str()));
             assert!(found[..n].iter().all(|other| other.symbol != one.symbol));
         }
+        let _ = symbols::python::interpreter_in(file.clone());
         let near = symbols::nearest_in(file, "memtrace_chekpoint");
         assert!(near.len() <= 5);
     }

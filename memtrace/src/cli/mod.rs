@@ -51,9 +51,23 @@ pub enum Command {
     Run(RunArgs),
     /// Print the report of logs and recordings again, also of the older Python monitor's logs.
     Report(ReportArgs),
+    /// Print the Python stacks of a running process: file, line and function, with no change to it.
+    #[command(
+        after_help = "Knows CPython 3.7 to 3.15. Needs root, CAP_SYS_PTRACE or to be the process' user.
+Exit status: 0 done · 1 no stack could be read · 4 not permitted."
+    )]
+    Stack(StackArgs),
     /// Try what this host lets memtrace do, and say what it does not, and why.
     #[command(after_help = "Exit status: 0 memtrace works here · 1 it does not · 4 not permitted.")]
     Doctor(DoctorArgs),
+}
+
+/// `memtrace stack`
+#[derive(Debug, Args)]
+pub struct StackArgs {
+    /// Processes that run Python.
+    #[arg(required = true, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
+    pub pids: Vec<u32>,
 }
 
 /// `memtrace doctor`

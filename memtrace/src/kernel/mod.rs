@@ -16,6 +16,7 @@ pub mod offsets;
 mod patience;
 pub mod procfs;
 pub mod protect;
+pub mod python;
 pub mod rights;
 pub mod ring;
 pub mod spawn;

@@ -7,7 +7,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use procfs::process::{MMPermissions, MMapPath, Process};
+use procfs::process::{MMPermissions, MMapPath, MemoryMap, Process};
 use rustix::{
     fs::{FileType, Mode, OFlags, ResolveFlags, openat, openat2},
     io::Errno,
@@ -116,34 +116,38 @@ impl Mapped {
 
 /// Files that a process runs code from.
 pub fn mapped_code(pid: u32) -> Vec<Mapped> {
-    let Ok(maps) = i32::try_from(pid)
-        .map_err(io::Error::other)
-        .and_then(|pid| {
-            Process::new(pid)
-                .and_then(|process| process.maps())
-                .map_err(io::Error::other)
-        })
-    else {
-        return Vec::new(); // gone
-    };
-    let mut seen = Vec::new();
-    let mut found = Vec::new();
-    for map in maps {
-        let MMapPath::Path(path) = map.pathname else {
-            continue;
-        };
+    mapped(pid, |map| map.perms.contains(MMPermissions::EXECUTE))
+}
+
+/// Files that a process maps from their beginning, and the address of that.
+pub fn mapped_from_start(pid: u32) -> Vec<(u64, Mapped)> {
+    let mapped = mapped(pid, |map| map.offset == 0);
+    mapped
+        .into_iter()
+        .map(|file| (file.range.0, file))
+        .collect()
+}
+
+/// The first mapping of each file that is as wanted.
+fn mapped(pid: u32, wanted: impl Fn(&MemoryMap) -> bool) -> Vec<Mapped> {
+    let maps = i32::try_from(pid)
+        .ok()
+        .and_then(|pid| Process::new(pid).and_then(|process| process.maps()).ok());
+    let mut found: Vec<Mapped> = Vec::new();
+    for map in maps.into_iter().flatten().filter(wanted) {
         let (device, inode) = (map.dev, map.inode);
-        if !map.perms.contains(MMPermissions::EXECUTE) || seen.contains(&(device, inode)) {
-            continue;
+        let is_new = |file: &Mapped| (file.device, file.inode) != (device, inode);
+        if let MMapPath::Path(path) = map.pathname
+            && found.iter().all(is_new)
+        {
+            found.push(Mapped {
+                device,
+                inode,
+                path,
+                pid,
+                range: map.address,
+            });
         }
-        seen.push((device, inode));
-        found.push(Mapped {
-            device,
-            inode,
-            path,
-            pid,
-            range: map.address,
-        });
     }
     found
 }

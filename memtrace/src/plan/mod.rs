@@ -18,8 +18,8 @@ use std::{
 
 use crate::{
     cli::{
-        Cli, ColorArg, Command, DoctorArgs, LangArg, PrecisionArg, ReportArgs, RunArgs, TargetArgs,
-        ThresholdArg, TraceArgs,
+        Cli, ColorArg, Command, DoctorArgs, LangArg, PrecisionArg, ReportArgs, RunArgs, StackArgs,
+        TargetArgs, ThresholdArg, TraceArgs,
     },
     entry::{Lang, Limit, Precision, Style},
     kernel::{
@@ -36,6 +36,11 @@ pub enum Plan {
     Trace(Box<TracePlan>),
     /// Print reports again.
     Report(ReportPlan),
+    /// Show the Python stacks of processes.
+    Stack {
+        /// Them.
+        pids: Vec<u32>,
+    },
     /// Try what this host can do.
     Doctor {
         /// The kernel's BTF, if not in its place.
@@ -169,6 +174,7 @@ impl Plan {
                 lang: lang.map(language),
             })),
             Some(Command::Doctor(DoctorArgs { btf })) => Ok(Self::Doctor { btf }),
+            Some(Command::Stack(StackArgs { pids })) => Ok(Self::Stack { pids }),
             None => {
                 let TargetArgs {
                     comm,

@@ -5,6 +5,7 @@ use super::source::{self, Files};
 /// The layers in the order of the flow. Modules on one line may use each other.
 const LAYERS: &[&[&str]] = &[
     &["units", "share"],
+    &["python"],
     &["loss", "entry"],
     &["wire"],
     &["event"],
@@ -21,7 +22,7 @@ const LAYERS: &[&[&str]] = &[
     &["report_files"],
     &["cli"],
     &["plan"],
-    &["command", "doctor"],
+    &["command", "doctor", "stacks"],
     &["run"],
     &["main"],
 ];

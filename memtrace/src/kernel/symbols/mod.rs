@@ -4,6 +4,7 @@
 //! be counted, no file is read as a whole, and what one may cost in memory and time has a bound.
 
 mod budget;
+pub mod python;
 #[cfg(test)]
 mod tests;
 

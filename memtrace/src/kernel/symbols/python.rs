@@ -1,0 +1,70 @@
+//! A CPython in an ELF file: where its runtime is, stripped or not.
+
+use std::io::{Read, Seek};
+
+use object::{Object as _, ObjectSection as _, ObjectSegment as _, ObjectSymbol as _, ReadCache};
+
+use super::{SymbolError, budget::Budget};
+
+/// The smallest pages of any Linux: segments begin on one.
+const PAGE: u64 = 4096;
+
+/// Addresses as the file has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interpreter {
+    /// `_PyRuntime`
+    pub runtime: u64,
+    /// `PyCode_Type`
+    pub code_type: u64,
+    /// `Py_Version`, from 3.11 on.
+    pub version: Option<u64>,
+    /// Where the beginning of the file belongs.
+    pub begin: u64,
+}
+
+/// The interpreter that a file brings: one that merely uses it has these symbols undefined.
+pub fn interpreter_in(input: impl Read + Seek) -> Result<Option<Interpreter>, SymbolError> {
+    let (cache, budget) = (ReadCache::new(input), Budget::default());
+    let Ok(file) = object::File::parse(budget.on(&cache)) else {
+        return Ok(None);
+    };
+    let [mut runtime, mut code_type, mut version] = [None; 3];
+    let symbols = file.dynamic_symbols().chain(file.symbols());
+    for symbol in symbols.take_while(|_| !budget.is_spent()) {
+        let place = match symbol.name_bytes() {
+            Ok(b"_PyRuntime") => &mut runtime,
+            Ok(b"PyCode_Type") => &mut code_type,
+            Ok(b"Py_Version") => &mut version,
+            _ => continue,
+        };
+        if !symbol.is_undefined() {
+            place.get_or_insert(symbol.address());
+        }
+        if runtime.and(code_type).and(version).is_some() {
+            break;
+        }
+    }
+    // It survives strip (3.10 and later).
+    let section = || {
+        file.section_by_name(".PyRuntime")
+            .map(|section| section.address())
+    };
+    let begin = file
+        .segments()
+        .filter(|segment| segment.file_range().0 < PAGE)
+        .map(|segment| segment.address() & !(PAGE - 1))
+        .min();
+    if budget.is_spent() {
+        return Err(SymbolError::TooMuch);
+    }
+    Ok(runtime
+        .or_else(section)
+        .zip(code_type)
+        .zip(begin)
+        .map(|((runtime, code_type), begin)| Interpreter {
+            runtime,
+            code_type,
+            version,
+            begin,
+        }))
+}
