@@ -15,7 +15,10 @@ use super::tracer::Tracer;
 
 /// How long nothing happens.
 const IDLE: Duration = Duration::from_secs(20);
-const SLEEPERS: usize = 1000;
+/// Processes that are traced.
+const TRACED: usize = 1000;
+/// Processes that are known, for a kill may name any of them.
+const KNOWN: usize = 10_000;
 /// A name that nobody else's processes have.
 const SLEEPER: &str = "bench-sleeper";
 
@@ -24,13 +27,18 @@ pub(super) fn measure(place: &Place) -> Result<Vec<Row>> {
     let waiting = Tracer::waiting(place, &["--comm", "nobody-is-called-so"])?;
     let mut rows = vec![idle("collector, waiting: idle CPU", &waiting)?];
     drop(waiting);
-    let _sleepers = Sleepers::start(place)?;
-    let tracer = Tracer::tracing(place, &["--quiet", "--comm", SLEEPER], SLEEPERS)?;
+    let sleepers = Sleepers::start(place, TRACED)?;
+    let tracer = Tracer::tracing(place, &["--quiet", "--comm", SLEEPER], TRACED)?;
     tracer.until_marked();
     // Until the first census, after which what the beginning took is given back.
     thread::sleep(Duration::from_secs(12));
     rows.push(idle("collector, 1,000 processes: idle CPU", &tracer)?);
     rows.push(memory(&tracer)?);
+    drop((tracer, sleepers));
+    let _sleepers = Sleepers::start(place, KNOWN)?;
+    let waiting = Tracer::waiting(place, &["--comm", "nobody-is-called-so"])?;
+    thread::sleep(Duration::from_secs(12));
+    rows.push(state(&waiting)?);
     Ok(rows)
 }
 
@@ -63,13 +71,11 @@ fn cpu_ns(pid: u32) -> Result<f64> {
 }
 
 fn memory(tracer: &Tracer) -> Result<Row> {
-    let smaps = fs::read_to_string(format!("/proc/{}/smaps", tracer.pid()))?;
     let Memory {
         resident,
         rings,
         file,
-    } = Memory::of(&smaps);
-    let mib = |kib: f64| kib / 1024.0;
+    } = Memory::of_process(tracer.pid())?;
     Ok(Row {
         measure: "collector, 1,000 processes: memory".to_owned(),
         baseline: format!("{:.2} program", mib(file)),
@@ -79,6 +85,28 @@ fn memory(tracer: &Tracer) -> Result<Row> {
         target: 10.0,
         unit: "MiB",
     })
+}
+
+/// Its own memory alone: what it knows.
+fn state(tracer: &Tracer) -> Result<Row> {
+    let Memory {
+        resident,
+        rings,
+        file,
+    } = Memory::of_process(tracer.pid())?;
+    Ok(Row {
+        measure: "collector, 10,000 processes known: state".to_owned(),
+        baseline: format!("{:.2} program", mib(file)),
+        floor: format!("{:.2} rings", mib(rings)),
+        ours: format!("{:.2} MiB", mib(resident)),
+        result: mib(resident - rings - file),
+        target: 10.0,
+        unit: "MiB",
+    })
+}
+
+fn mib(kib: f64) -> f64 {
+    kib / 1024.0
 }
 
 /// Resident memory, in KiB.
@@ -92,6 +120,11 @@ struct Memory {
 }
 
 impl Memory {
+    fn of_process(pid: u32) -> Result<Self> {
+        let smaps = fs::read_to_string(format!("/proc/{pid}/smaps"))?;
+        Ok(Self::of(&smaps))
+    }
+
     fn of(smaps: &str) -> Self {
         let mut memory = Self::default();
         let mut name = "";
@@ -122,7 +155,7 @@ struct Sleepers {
 }
 
 impl Sleepers {
-    fn start(place: &Place) -> Result<Self> {
+    fn start(place: &Place, count: usize) -> Result<Self> {
         let program = place.victims.join(SLEEPER);
         let _ = fs::remove_file(&program);
         symlink(place.victims.join("storm"), &program)?;
@@ -131,7 +164,7 @@ impl Sleepers {
             processes: Vec::new(),
             never_written,
         };
-        for _ in 0..SLEEPERS {
+        for _ in 0..count {
             sleepers.processes.push(
                 Command::new(&program)
                     .arg("1")
