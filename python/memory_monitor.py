@@ -220,6 +220,58 @@ def _script_name():
     return os.path.basename(script) if script not in ("", "-c", "-m") else ""
 
 
+class _PythonHeap:
+    """What Python's own allocators have handed out, and to which lines: the standard library's
+    tracemalloc. Memory that numpy or a C library takes by itself is not in it."""
+
+    TOP = 10
+
+    def __init__(self):
+        import tracemalloc
+        self._tracemalloc = tracemalloc
+        # A program that traces by itself keeps its own depth, and goes on after us.
+        self._ours = not tracemalloc.is_tracing()
+        if self._ours:
+            tracemalloc.start()
+
+    def details(self):
+        current, peak = self._tracemalloc.get_traced_memory()
+        return "Python堆 当前=%s, 峰值=%s" % (_size(current), _size(peak))
+
+    def report(self):
+        lines = ["🐍 Python堆 (tracemalloc):", "   " + self.details()]
+        try:
+            lines += self._report_lines()
+        except Exception as error:  # a snapshot takes memory, which may be what is missing
+            lines.append("   逐行统计失败: " + type(error).__name__)
+        return lines + [""]
+
+    def _report_lines(self):
+        if not self._tracemalloc.is_tracing():
+            return ["   程序已停止跟踪"]
+        filters = [self._tracemalloc.Filter(False, path)
+                   for path in (__file__, self._tracemalloc.__file__)]
+        snapshot = self._tracemalloc.take_snapshot().filter_traces(filters)
+        return [
+            "  #%d %s:%d %s (%d 块)" % (
+                place, _escape(found.traceback[0].filename, 4096), found.traceback[0].lineno,
+                _size(found.size), found.count)
+            for place, found in enumerate(snapshot.statistics("lineno")[:self.TOP], 1)
+        ]
+
+    def stop(self):
+        if self._ours:
+            self._tracemalloc.stop()
+
+
+def _python_heap():
+    try:
+        return _PythonHeap()
+    except Exception as error:  # an interpreter without it
+        _tell("memory_monitor: no tracemalloc: %s" % error)
+        return None
+
+
 # --- the format ----------------------------------------------------------------------------------
 
 
@@ -416,7 +468,7 @@ class MemoryMonitor:
     """Checkpoints, thresholds, the usual log and its report, for this process."""
 
     def __init__(self, name=None, log_file=None, warning_threshold_mb=800,
-                 critical_threshold_mb=950, check_interval=5.0):
+                 critical_threshold_mb=950, check_interval=5.0, tracemalloc=False):
         script = _script_name()
         comm = _read_comm()
         self.name = _text(name) if name else ("%s (%s)" % (comm, script) if script else comm)
@@ -429,6 +481,7 @@ class MemoryMonitor:
         self._watcher = None
         self._stop = None
         self._closed = False
+        self._heap = _python_heap() if tracemalloc else None
         self._begin(first=not _monitors)
         _monitors.append(self)
 
@@ -490,6 +543,9 @@ class MemoryMonitor:
                 self._begin_in_child()
             if type(name) is not str or type(details) is not str:
                 name, details = _text(name), _text(details)
+            if self._heap is not None:
+                heap = self._heap.details()
+                details = "%s, %s" % (details, heap) if details else heap
             _mark(name, details)
             # What is remembered keeps no object of the program alive, and no long text.
             if len(name) > _NAME_BYTES_MAX or len(details) > _DETAILS_BYTES_MAX:
@@ -697,6 +753,8 @@ class MemoryMonitor:
         ]
         lines += self._report_state()
         lines += self._report_top()
+        if self._heap is not None:
+            lines += self._heap.report()
         lines += self._report_losses()
         lines += self._report_checkpoints()
         lines.append(_RULE)
@@ -769,6 +827,8 @@ class MemoryMonitor:
                 if self._reported_at != (self._count, self._lines):
                     self._append_report(self._report(_ending()))
                 self._log.close()
+            if self._heap is not None:
+                self._heap.stop()
         except Exception:
             pass
         with contextlib.suppress(ValueError):
@@ -836,15 +896,17 @@ _global_monitor = None
 
 
 def init_global_monitor(name=None, log_file=None, warning_threshold_mb=800,
-                        critical_threshold_mb=950, check_interval=5.0):
-    """Starts the monitor that memory_checkpoint uses, its background thread included."""
+                        critical_threshold_mb=950, check_interval=5.0, tracemalloc=False):
+    """Starts the monitor that memory_checkpoint uses, its background thread included. With
+    `tracemalloc` each checkpoint says what Python's own heap holds, and the report which lines
+    hold most of it; the program then runs several times slower."""
     global _global_monitor
     if _global_monitor is not None:
         _global_monitor.close()
         _global_monitor = None
     alone = not _monitors
     _global_monitor = MemoryMonitor(
-        name, log_file, warning_threshold_mb, critical_threshold_mb, check_interval)
+        name, log_file, warning_threshold_mb, critical_threshold_mb, check_interval, tracemalloc)
     if not alone:  # the first monitor of a process says so by itself
         _mark_init(_global_monitor.name, _global_monitor.warning_threshold_mb,
                    _global_monitor.critical_threshold_mb)

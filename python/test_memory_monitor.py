@@ -198,6 +198,49 @@ class TheLog(Case):
         self.assertEqual(len(names(done.log)), 21002)
 
 
+class ThePythonHeap(Case):
+    def test_each_checkpoint_says_what_the_heap_holds_and_the_report_which_lines(self):
+        done = self.run_well("""
+            from memory_monitor import init_global_monitor, memory_checkpoint
+            init_global_monitor(name="heap", tracemalloc=True)
+            memory_checkpoint("before")
+            kept = [bytearray(b"x") * (30 << 20)]
+            memory_checkpoint("after", "one list")
+            del kept[:]
+            kept.append(bytearray(b"y") * (10 << 20))
+            memory_checkpoint("gone")
+        """)
+        figures = re.compile(r"^(?:(.*), )?Python堆 当前=(\d+\.\d\d)MB, 峰值=(\d+\.\d\d)MB$")
+        found = [figures.match(event[5]).groups() for event in read_events(done.log)]
+        self.assertEqual([details for details, _, _ in found], [None, "one list", None])
+        current = [float(current) for _, current, _ in found]
+        self.assertAlmostEqual(current[1] - current[0], 30, delta=0.5)
+        self.assertAlmostEqual(current[2] - current[0], 10, delta=0.5)
+        self.assertAlmostEqual(float(found[2][2]), current[1], delta=0.5)
+        report = done.log.split("内存监控报告")[1]
+        program = os.path.join(self.folder, "program.py")
+        # The program has a line for its encoding before its own.
+        self.assertRegex(report, r"🐍 Python堆 \(tracemalloc\):\n   Python堆 当前=.*\n  #1 "
+                         + re.escape(program) + r":9 1[01]\.\d\dMB \(\d+ 块\)\n")
+        self.assertNotIn("memory_monitor.py:", report)
+
+    def test_a_program_that_traces_by_itself_goes_on(self):
+        done = self.run_well("""
+            import tracemalloc
+            from memory_monitor import MemoryMonitor
+            tracemalloc.start(5)
+            with MemoryMonitor(name="own", tracemalloc=True) as monitor:
+                monitor.checkpoint("x")
+            print(tracemalloc.is_tracing(), tracemalloc.get_traceback_limit())
+            tracemalloc.stop()
+            with MemoryMonitor(name="theirs", tracemalloc=True) as monitor:
+                tracemalloc.stop()
+                print("程序已停止跟踪" in monitor.generate_report())
+            print(tracemalloc.is_tracing())
+        """)
+        self.assertEqual(done.stdout.split(), ["True", "5", "True", "False"])
+
+
 class Thresholds(Case):
     """With memory made up, in this process."""
 
