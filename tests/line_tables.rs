@@ -24,7 +24,7 @@ def dump(code):
 for path in sorted(glob.glob(os.path.dirname(os.__file__) + "/*.py"))[::5]:
     try:
         dump(compile(open(path, "rb").read(), path, "exec"))
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, OSError):
         pass
 # A line that goes on for long, lines far apart and lines that go back.
 dump(compile("x = [" + "\n" * 300 + "f(1,\n\n\n2)" + ", 1" * 2000 + "]\n" + "\n" * 5000 + "y = x", "long", "exec"))
@@ -39,7 +39,11 @@ struct Code {
 
 #[test]
 fn each_instruction_has_the_line_that_python_gives_it() {
-    for (version, interpreter) in xtask::test::python::interpreters() {
+    let debians = xtask::test::debian::interpreters();
+    for (version, interpreter) in xtask::test::python::interpreters()
+        .into_iter()
+        .chain(debians)
+    {
         let minor = version
             .split('.')
             .nth(1)

@@ -111,8 +111,10 @@ fn every_frame_of_every_interpreter_is_named_with_its_line() {
     let dir = TempDir::new();
     let file = dir.path().join("泄漏.py");
     fs::write(&file, PROGRAM).expect("a script can be written");
+    let debians = xtask::test::debian::interpreters();
     let known = pythons()
         .iter()
+        .chain(&debians)
         .filter(|(version, _)| is_known(version))
         .inspect(|(version, interpreter)| assert_stack(interpreter, &file, &minor(version)));
     println!("figure: {} interpreters", known.count());

@@ -1,5 +1,6 @@
 //! `test`: every test that this machine can run, and a loud word about those it cannot.
 
+pub mod debian;
 pub mod python;
 pub(crate) mod tally;
 pub(crate) mod victims;
@@ -41,6 +42,11 @@ pub fn run(options: &cli::Test) -> Result<ExitCode> {
     run_group("unit", unit.arg("--").args(filter), &mut tally)?;
 
     let obstacle = live_obstacle(options);
+    if obstacle.is_none()
+        && let Err(error) = debian::fetch()
+    {
+        tally.not_run(format!("Debian's interpreters: {error:#}"));
+    }
     for (group, mut names) in integration_tests(filter)? {
         let all = names.len();
         names.retain(|name| !name.starts_with(GUEST));

@@ -3,35 +3,35 @@
 use crate::cli::Arch;
 
 /// Of all lines the newest.
-pub(super) const NEWEST: &str = "newest";
+pub(crate) const NEWEST: &str = "newest";
 
 /// One kind of machine: what its programs, packages and emulator are called.
 #[derive(Debug)]
-pub(super) struct Machine {
+pub(crate) struct Machine {
     /// Its processor.
-    pub(super) arch: Arch,
+    pub(crate) arch: Arch,
     /// The Rust target of programs that bring their own C library.
-    pub(super) target: &'static str,
+    pub(crate) target: &'static str,
     /// Debian's name of it.
-    pub(super) debian: &'static str,
+    pub(crate) debian: &'static str,
     /// What Debian's compilers and libraries for it begin with.
-    pub(super) triplet: &'static str,
+    pub(crate) triplet: &'static str,
     /// Its emulator.
-    pub(super) qemu: &'static str,
+    pub(crate) qemu: &'static str,
     /// The package that holds the emulator.
-    pub(super) qemu_package: &'static str,
+    pub(crate) qemu_package: &'static str,
     /// The oldest emulator that can be trusted.
-    pub(super) oldest_qemu: (u32, u32),
+    pub(crate) oldest_qemu: (u32, u32),
     /// Options that make the machine, and let a guest end the emulator with a status.
-    pub(super) options: &'static [&'static str],
+    pub(crate) options: &'static [&'static str],
     /// What the kernel calls the first serial port.
-    pub(super) console: &'static str,
+    pub(crate) console: &'static str,
     /// How packages of its kernels end.
-    pub(super) flavour: &'static str,
+    pub(crate) flavour: &'static str,
     /// How packages end whose kernels have pages of 16 KiB; a line such as `6.12-16k` asks for one.
-    pub(super) large_pages: Option<&'static str>,
+    pub(crate) large_pages: Option<&'static str>,
     /// The lines that are tested when nothing is asked for.
-    pub(super) matrix: &'static [&'static str],
+    pub(crate) matrix: &'static [&'static str],
 }
 
 /// An old kernel each from three Debian releases; one in which processes exit with their memory
@@ -81,7 +81,7 @@ const AARCH64: Machine = Machine {
 
 impl Machine {
     /// The one with such a processor.
-    pub(super) fn of(arch: Arch) -> &'static Self {
+    pub(crate) fn of(arch: Arch) -> &'static Self {
         match arch {
             Arch::X86_64 => &X86_64,
             Arch::Aarch64 => &AARCH64,
@@ -89,7 +89,7 @@ impl Machine {
     }
 
     /// Of `gcc` or `strip`: the one that makes programs for it.
-    pub(super) fn tool(&self, name: &str) -> String {
+    pub(crate) fn tool(&self, name: &str) -> String {
         if Arch::host() == Some(self.arch) {
             name.to_owned()
         } else {
@@ -98,7 +98,7 @@ impl Machine {
     }
 
     /// The package that brings [`Self::tool`].
-    pub(super) fn tool_package(&self) -> String {
+    pub(crate) fn tool_package(&self) -> String {
         if Arch::host() == Some(self.arch) {
             "gcc".to_owned()
         } else {

@@ -3,8 +3,8 @@
 mod guest;
 mod initrd;
 mod kernels;
-mod machine;
-mod packages;
+pub(crate) mod machine;
+pub(crate) mod packages;
 mod qemu;
 
 use std::fs;

@@ -14,7 +14,7 @@ use crate::workspace::{self, output_of};
 const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A throwaway apt root: the machine's own sources with other suites, and lists of its own.
-pub(super) struct Apt {
+pub(crate) struct Apt {
     dir: PathBuf,
     /// Packages are for this machine, if not for the one that we run on.
     machine: Option<&'static Machine>,
@@ -22,7 +22,7 @@ pub(super) struct Apt {
 
 /// What counts as installed when dependencies are looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Installed {
+pub(crate) enum Installed {
     /// What this machine has.
     Here,
     /// Nothing: every dependency is brought.
@@ -30,7 +30,7 @@ pub(super) enum Installed {
 }
 
 /// This machine's own suite.
-pub(super) fn own_suite() -> Result<String> {
+pub(crate) fn own_suite() -> Result<String> {
     let text = fs::read_to_string("/etc/os-release").context("read /etc/os-release")?;
     let codename = text
         .lines()
@@ -43,7 +43,7 @@ pub(super) fn own_suite() -> Result<String> {
 
 impl Apt {
     /// Lists of these suites, not older than a day, for a machine or the one that we run on.
-    pub(super) fn open(
+    pub(crate) fn open(
         name: &str,
         machine: Option<&'static Machine>,
         suites: &[&str],
@@ -109,7 +109,7 @@ impl Apt {
     }
 
     /// Names of all packages that an extended regular expression matches.
-    pub(super) fn names(&self, pattern: &str) -> Result<Vec<String>> {
+    pub(crate) fn names(&self, pattern: &str) -> Result<Vec<String>> {
         let mut search = self.command("apt-cache");
         let listed = output_of(search.args(["search", "--names-only", pattern]));
         let listed = listed.context("apt-cache search failed")?;
@@ -118,7 +118,7 @@ impl Apt {
     }
 
     /// The version of a package that would be downloaded.
-    pub(super) fn version(&self, package: &str) -> Result<String> {
+    pub(crate) fn version(&self, package: &str) -> Result<String> {
         let mut show = self.command("apt-cache");
         let shown = output_of(show.args(["show", "--no-all-versions", package]));
         let version = shown
@@ -131,7 +131,7 @@ impl Apt {
 
     /// Downloads packages with all that they depend on and `installed` has not, and unpacks those
     /// that are `wanted`, by the package's name.
-    pub(super) fn unpack_with_dependencies(
+    pub(crate) fn unpack_with_dependencies(
         &self,
         packages: &[&str],
         suite: &str,
@@ -167,7 +167,7 @@ impl Apt {
     }
 
     /// Downloads one package and unpacks it.
-    pub(super) fn unpack_one(&self, package: &str, into: &Path) -> Result<()> {
+    pub(crate) fn unpack_one(&self, package: &str, into: &Path) -> Result<()> {
         let archives = into.with_extension("debs");
         fs::create_dir_all(&archives).context("create a folder for a package")?;
         let mut download = self.command("apt-get");
