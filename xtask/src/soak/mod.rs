@@ -97,7 +97,12 @@ impl Soak {
             (root().join("python"), "python"),
         ];
         for (program, name) in named {
-            symlink(program, dir.join(name))?;
+            // A victim that is compiled again meanwhile would be another file, with no probe on it yet.
+            if program.starts_with(victims) {
+                fs::copy(program, dir.join(name))?;
+            } else {
+                symlink(program, dir.join(name))?;
+            }
         }
         let mut python = Command::new("python3");
         let python = output_of(python.args(["-c", "import sys; print(sys.executable)"]))
