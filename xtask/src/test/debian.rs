@@ -27,7 +27,7 @@ fn directory() -> PathBuf {
     target_dir().join("pythons")
 }
 
-/// Those that [`fetch`] has brought, by version. Each is a script that becomes the interpreter.
+/// Those that `cargo xtask test` has brought, by version. Each is a script that becomes the interpreter.
 pub fn interpreters() -> BTreeMap<String, PathBuf> {
     RELEASES
         .iter()
