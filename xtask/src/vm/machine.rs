@@ -56,7 +56,8 @@ const X86_64: Machine = Machine {
     matrix: &["5.10", "6.1", "6.12", "6.16", NEWEST],
 };
 
-/// QEMU before 9.2 gives this machine one serial port only.
+/// QEMU before 9.2 gives this machine one serial port only. The processor is one with pages of 16 KiB,
+/// and with an access flag that hardware sets.
 const AARCH64: Machine = Machine {
     arch: Arch::Aarch64,
     target: "aarch64-unknown-linux-musl",
@@ -69,7 +70,7 @@ const AARCH64: Machine = Machine {
         "-machine",
         "virt",
         "-cpu",
-        "cortex-a72",
+        "neoverse-n1",
         "-semihosting-config",
         "enable=on,userspace=on",
     ],
