@@ -1,12 +1,9 @@
 //! `stack`: the Python stacks of a process as they stand.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, path::Path};
 
 use crate::{
-    kernel::{
-        procfs,
-        python::{self, Remote},
-    },
+    kernel::python::{self, Remote},
     python::{
         lines::Line,
         walk::{self, End, Frame, Strange, Thread},
@@ -58,7 +55,7 @@ impl Error {
 /// The stacks of all threads that run Python, the innermost frame first. The process runs on while it
 /// is read: a thread that was found in two ways is marked.
 pub fn text(pid: u32) -> Result<String, Error> {
-    if !procfs::is_there(pid) {
+    if !Path::new(&format!("/proc/{pid}")).exists() {
         return Err(Error::NoProcess(pid));
     }
     let found = python::find(pid).map_err(|why| Error::Interpreter { pid, why })?;

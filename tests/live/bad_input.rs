@@ -45,8 +45,14 @@ fn a_broken_pipe_ends_it_quietly_and_well() {
     );
 }
 
+/// Another user, with no rights at all.
+const NOBODY: &[&str] = &["--reuid", "65534", "--clear-groups"];
+
+/// Traces what is not there.
+const WATCH: &[&str] = &["--comm", "memtrace-test-nobody"];
+
 /// Runs memtrace with fewer rights.
-fn with_rights(setpriv: &[&str]) -> Output {
+fn with_rights(setpriv: &[&str], args: &[&str]) -> Output {
     // The program may lie where only root may go; a copy does not.
     let dir = TempDir::new();
     let copy = dir.path().join("memtrace");
@@ -54,7 +60,7 @@ fn with_rights(setpriv: &[&str]) -> Output {
     Command::new("setpriv")
         .args(setpriv)
         .arg(&copy)
-        .args(["--comm", "memtrace-test-nobody"])
+        .args(args)
         .current_dir(dir.path())
         .output()
         .expect("setpriv runs")
@@ -62,7 +68,7 @@ fn with_rights(setpriv: &[&str]) -> Output {
 
 #[test]
 fn without_root_it_names_what_is_missing_and_how_to_get_it() {
-    let output = with_rights(&["--reuid", "65534", "--clear-groups"]);
+    let output = with_rights(NOBODY, WATCH);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(4), "{said}");
     for part in [
@@ -78,8 +84,18 @@ fn without_root_it_names_what_is_missing_and_how_to_get_it() {
 }
 
 #[test]
+fn a_stack_that_may_not_be_read_is_told_as_that() {
+    let victim = Victim::start::<&str>("steps", &[]);
+    let output = with_rights(NOBODY, &["stack", &victim.pid().to_string()]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("CAP_SYS_PTRACE"), "{said}");
+}
+
+#[test]
 fn with_too_few_capabilities_it_names_those() {
-    let output = with_rights(&["--bounding-set", "-sys_admin,-bpf", "--inh-caps", "-all"]);
+    let few = ["--bounding-set", "-sys_admin,-bpf", "--inh-caps", "-all"];
+    let output = with_rights(&few, WATCH);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(4), "{said}");
     assert!(said.contains("missing: CAP_SYS_ADMIN, CAP_BPF\n"), "{said}");

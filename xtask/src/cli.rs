@@ -151,7 +151,7 @@ pub struct Test {
 #[derive(Debug, Args)]
 pub struct Vm {
     /// Kernels: a line such as 6.12, or `newest`; on aarch64 also 6.12-16k, with large pages
-    /// [default: 5.10 6.1 6.12 6.16 newest]
+    /// [default: the whole matrix]
     pub kernels: Vec<String>,
     /// Only tests whose name contains this
     #[arg(long)]
@@ -159,11 +159,11 @@ pub struct Vm {
     /// Leave out tests whose name contains this; may be given again
     #[arg(long, value_name = "NAME")]
     pub skip: Vec<String>,
-    /// The machine that is emulated
+    /// The machine that is emulated [default: this one]
     ///
     /// For another one than this, its cross compiler is needed, such as gcc-aarch64-linux-gnu.
-    #[arg(long, value_enum, default_value_t = Arch::X86_64)]
-    pub arch: Arch,
+    #[arg(long, value_enum)]
+    pub arch: Option<Arch>,
     /// Guests that run at the same time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub jobs: u32,

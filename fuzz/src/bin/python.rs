@@ -52,7 +52,7 @@ fuzz_target!(|data: &[u8]| {
         assert!(thread.frames.len() <= walk::MOST_FRAMES);
         for frame in thread.frames {
             let length = |text: Option<String>| text.map_or(0, |text| text.chars().count());
-            assert!(length(frame.file) <= 1024 && length(frame.function) <= 1024);
+            assert!(length(frame.file) <= 1025 && length(frame.function) <= 1025);
         }
     }
 });

@@ -116,25 +116,25 @@ impl Mapped {
 
 /// Files that a process runs code from.
 pub fn mapped_code(pid: u32) -> Vec<Mapped> {
-    mapped(pid, |map| map.perms.contains(MMPermissions::EXECUTE))
+    // One that is gone runs none.
+    mapped(pid, |map| map.perms.contains(MMPermissions::EXECUTE)).unwrap_or_default()
 }
 
 /// Files that a process maps from their beginning, and the address of that.
-pub fn mapped_from_start(pid: u32) -> Vec<(u64, Mapped)> {
-    let mapped = mapped(pid, |map| map.offset == 0);
-    mapped
+pub fn mapped_from_start(pid: u32) -> io::Result<Vec<(u64, Mapped)>> {
+    let mapped = mapped(pid, |map| map.offset == 0)?;
+    Ok(mapped
         .into_iter()
         .map(|file| (file.range.0, file))
-        .collect()
+        .collect())
 }
 
 /// The first mapping of each file that is as wanted.
-fn mapped(pid: u32, wanted: impl Fn(&MemoryMap) -> bool) -> Vec<Mapped> {
-    let maps = i32::try_from(pid)
-        .ok()
-        .and_then(|pid| Process::new(pid).and_then(|process| process.maps()).ok());
+fn mapped(pid: u32, wanted: impl Fn(&MemoryMap) -> bool) -> io::Result<Vec<Mapped>> {
+    let process = Process::new(i32::try_from(pid).map_err(io::Error::other)?);
+    let maps = process.and_then(|process| process.maps());
     let mut found: Vec<Mapped> = Vec::new();
-    for map in maps.into_iter().flatten().filter(wanted) {
+    for map in maps.map_err(io::Error::other)?.into_iter().filter(wanted) {
         let (device, inode) = (map.dev, map.inode);
         let is_new = |file: &Mapped| (file.device, file.inode) != (device, inode);
         if let MMapPath::Path(path) = map.pathname
@@ -149,7 +149,7 @@ fn mapped(pid: u32, wanted: impl Fn(&MemoryMap) -> bool) -> Vec<Mapped> {
             });
         }
     }
-    found
+    Ok(found)
 }
 
 /// Opens a file that has to be a regular one, and gives its device and inode too.

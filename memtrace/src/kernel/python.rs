@@ -103,7 +103,7 @@ pub enum Error {
 /// runs code from.
 pub fn find(pid: u32) -> Result<Found, Error> {
     let remote = Remote::of(pid).ok_or(Error::None)?;
-    let mut mapped = procfs::mapped_from_start(pid);
+    let mut mapped = procfs::mapped_from_start(pid).map_err(Error::Memory)?;
     let is_python = |path: &Path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         name.starts_with("python") || name.starts_with("libpython")

@@ -43,7 +43,7 @@ pub struct Runtime {
 /// One Python frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
-    /// `co_filename`; absent if it cannot be read.
+    /// `co_filename`; absent if it cannot be read, and with `…` behind it if it was cut.
     pub file: Option<String>,
     /// `co_qualname`, before 3.11 `co_name`; likewise.
     pub function: Option<String>,
@@ -269,11 +269,16 @@ impl<M: Memory> Walk<'_, M> {
         } else {
             layout.text_header
         };
-        let wanted = length.checked_mul(kind.width.into())?.min(MOST_TEXT);
-        let mut bytes = vec![0; usize::try_from(wanted).ok()?];
-        self.memory
-            .read(at + header, &mut bytes)
-            .then(|| kind.decode(&bytes))
+        let whole = length.checked_mul(kind.width.into())?;
+        let mut bytes = vec![0; usize::try_from(whole.min(MOST_TEXT)).ok()?];
+        if !self.memory.read(at + header, &mut bytes) {
+            return None;
+        }
+        let mut text = kind.decode(&bytes);
+        if whole > MOST_TEXT {
+            text.push('…');
+        }
+        Some(text)
     }
 }
 
@@ -413,7 +418,7 @@ mod tests {
             if let Ok(found) = threads(&words, three_nine()) {
                 for thread in found {
                     for frame in thread.frames {
-                        prop_assert!(frame.file.is_none_or(|file| file.chars().count() <= 1024));
+                        prop_assert!(frame.file.is_none_or(|file| file.chars().count() <= 1025));
                     }
                 }
             }

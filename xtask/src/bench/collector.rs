@@ -70,36 +70,30 @@ fn cpu_ns(pid: u32) -> Result<f64> {
     Ok(total)
 }
 
+/// With many processes that are traced: all but what it shares with the kernel.
 fn memory(tracer: &Tracer) -> Result<Row> {
-    let Memory {
-        resident,
-        rings,
-        file,
-    } = Memory::of_process(tracer.pid())?;
-    Ok(Row {
-        measure: "collector, 1,000 processes: memory".to_owned(),
-        baseline: format!("{:.2} program", mib(file)),
-        floor: format!("{:.2} rings", mib(rings)),
-        ours: format!("{:.2} MiB", mib(resident)),
-        result: mib(resident - rings),
-        target: 10.0,
-        unit: "MiB",
+    row("collector, 1,000 processes: memory", tracer, |memory| {
+        memory.resident - memory.rings
     })
 }
 
-/// Its own memory alone: what it knows.
+/// With many processes that are known: what it knows of them.
 fn state(tracer: &Tracer) -> Result<Row> {
-    let Memory {
-        resident,
-        rings,
-        file,
-    } = Memory::of_process(tracer.pid())?;
+    row(
+        "collector, 10,000 processes known: state",
+        tracer,
+        |memory| memory.resident - memory.rings - memory.file,
+    )
+}
+
+fn row(measure: &str, tracer: &Tracer, counted: impl Fn(&Memory) -> f64) -> Result<Row> {
+    let memory = Memory::of_process(tracer.pid())?;
     Ok(Row {
-        measure: "collector, 10,000 processes known: state".to_owned(),
-        baseline: format!("{:.2} program", mib(file)),
-        floor: format!("{:.2} rings", mib(rings)),
-        ours: format!("{:.2} MiB", mib(resident)),
-        result: mib(resident - rings - file),
+        measure: measure.to_owned(),
+        baseline: format!("{:.2} program", mib(memory.file)),
+        floor: format!("{:.2} rings", mib(memory.rings)),
+        ours: format!("{:.2} MiB", mib(memory.resident)),
+        result: mib(counted(&memory)),
         target: 10.0,
         unit: "MiB",
     })

@@ -35,7 +35,8 @@ pub(crate) struct Machine {
 }
 
 /// An old kernel each from three Debian releases; one in which processes exit with their memory
-/// still readable (6.16); and the newest. QEMU before 8.1 breaks guests that patch their own code, which is what attaching a probe does.
+/// still readable (6.16); and the newest. QEMU before 8.1 breaks guests that patch their own code,
+/// which is what attaching a probe does.
 const X86_64: Machine = Machine {
     arch: Arch::X86_64,
     target: "x86_64-unknown-linux-musl",
@@ -56,8 +57,8 @@ const X86_64: Machine = Machine {
     matrix: &["5.10", "6.1", "6.12", "6.16", NEWEST],
 };
 
-/// QEMU before 9.2 gives this machine one serial port only. The processor is one with pages of 16 KiB,
-/// and with an access flag that hardware sets.
+/// QEMU before 9.2 gives this machine one serial port only. The processor is one with pages of
+/// 16 KiB, and with an access flag that hardware sets.
 const AARCH64: Machine = Machine {
     arch: Arch::Aarch64,
     target: "aarch64-unknown-linux-musl",

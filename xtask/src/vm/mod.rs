@@ -35,7 +35,9 @@ const LAST_WORDS: usize = 40;
 
 /// Boots each kernel, runs the tests in it, and tells how it went in one line each.
 pub fn run(options: &cli::Vm) -> Result<ExitCode> {
-    let machine = Machine::of(options.arch);
+    let arch = options.arch.or_else(cli::Arch::host);
+    let machine =
+        Machine::of(arch.context("no such machine can be emulated; name one with --arch")?);
     let lines: Vec<String> = match &options.kernels[..] {
         [] => machine.matrix.iter().map(|&line| line.to_owned()).collect(),
         chosen => chosen.to_vec(),
