@@ -17,6 +17,8 @@ macro_rules! globals {
 globals! {
     /// Pages that RSS must move before it is told (`--step`).
     STEP_PAGES: u64;
+    /// Pages that RSS must move before a stack is taken (`--stack-step`); 0: no stacks.
+    STACK_PAGES: u64;
     /// Not zero: children of traced processes are traced.
     FOLLOW: u32;
     /// Not zero: every exec is held in the table until user space has looked at it.
@@ -63,6 +65,12 @@ globals! {
     PLAIN_SIGNAL_RESULT: u32;
     /// `oom:mark_victim`, `pid`
     PLAIN_MARK_PID: u32;
+
+    /// `task_struct.thread.fsbase` (x86-64) or `.thread.uw.tp_value` (aarch64): where a thread's own
+    /// storage begins; or 0.
+    TASK_TLS: u32;
+    /// How far below that `pthread_self` may be; 0: it is just that.
+    TLS_WINDOW: u32;
 
     /// `task_struct.mm`
     TASK_MM: u32;

@@ -1,5 +1,7 @@
 //! Reserve, fill, submit. The only place that counts a record which could not be sent.
 
+use core::intrinsics::{AtomicOrdering, atomic_xadd};
+
 use aya_ebpf::{
     helpers::generated::bpf_ktime_get_boot_ns,
     maps::{RingBuf, ring_buf::RingBufEntry},
@@ -41,7 +43,15 @@ impl Wake {
 #[inline(always)]
 pub(crate) fn reserve<T: 'static>(ring: &RingBuf, tag: u32, class: u32) -> Option<RingBufEntry<T>> {
     let header = header_of::<T>(tag);
-    match ring.reserve::<T>(0) {
+    // The lock of a ring may be refused, after 250 ms, since 6.15 (`__bpf_ringbuf_reserve`,
+    // kernel/bpf/ringbuf.c): where another virtual cpu holds it that does not run. A life is worth
+    // a second try.
+    let again = class == lost::LIFE || class == lost::KILL;
+    let entry = match ring.reserve::<T>(0) {
+        None if again => ring.reserve::<T>(0),
+        entry => entry,
+    };
+    match entry {
         Some(mut entry) => {
             unsafe { *entry.as_mut_ptr().cast::<Header>() = header };
             Some(entry)
@@ -67,6 +77,13 @@ pub(crate) fn header_of<T>(tag: u32) -> Header {
 #[inline(always)]
 pub(crate) fn count_lost(class: u32) {
     add_one(LOST.get_ptr_mut(class));
+}
+
+/// Counts up what several cpus count.
+#[inline(always)]
+pub(crate) fn add_one_shared(count: &mut u64) {
+    // Without the old value this is one instruction, which kernels have had from the beginning.
+    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(count, 1) };
 }
 
 /// Counts up on one's own cpu.

@@ -1,6 +1,11 @@
 //! The eBPF object: licence, panic handler, the list of probes. No logic.
 #![no_std]
 #![no_main]
+#![feature(core_intrinsics)]
+#![expect(
+    internal_features,
+    reason = "core has no atomic types for a target without compare and swap"
+)]
 #![expect(
     clippy::undocumented_unsafe_blocks,
     reason = "each calls a helper, or follows a pointer that a map, a ring or a context gave out: \

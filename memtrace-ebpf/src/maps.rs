@@ -4,7 +4,9 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, RingBuf},
 };
-use memtrace_ebpf::wire::{self, lost, spared};
+use memtrace_ebpf::wire::{self, layout, lost, spared, why};
+
+const BPF_F_NO_PREALLOC: u32 = 1;
 
 /// What the probes remember of a traced process.
 #[repr(C)]
@@ -16,16 +18,19 @@ pub(crate) struct Traced {
     pub(crate) total: i64,
     /// When its fork or exec put it here; zero if user space did.
     pub(crate) held: u64,
-    /// [`EPOCH`] when RSS was last told.
-    pub(crate) epoch: u32,
     /// Checkpoints that could not be sent.
-    pub(crate) lost_marks: u32,
+    pub(crate) lost_marks: u64,
     /// RSS steps that could not be sent.
-    pub(crate) lost_rss: u32,
+    pub(crate) lost_rss: u64,
     /// Checkpoints that came too fast.
-    pub(crate) limited_marks: u32,
+    pub(crate) limited_marks: u64,
     /// When the next checkpoint would be due if all had come at the rate that is allowed.
     pub(crate) mark_due: u64,
+    /// `total` when the last stack of growth was taken.
+    pub(crate) stack_total: i64,
+    /// [`EPOCH`] when RSS was last told.
+    pub(crate) epoch: u32,
+    pub(crate) zero: u32,
 }
 
 impl Traced {
@@ -33,11 +38,13 @@ impl Traced {
         mm: 0,
         total: 0,
         held: 0,
-        epoch: 0,
         lost_marks: 0,
         lost_rss: 0,
         limited_marks: 0,
         mark_due: 0,
+        stack_total: 0,
+        epoch: 0,
+        zero: 0,
     };
 }
 
@@ -95,6 +102,86 @@ pub(crate) static NOWHERE: ProgramArray = ProgramArray::with_max_entries(1, 0);
 /// Checkpoints: forty thousand with short names, for two hundred processes that come at once.
 #[map]
 pub(crate) static MARK_RING: RingBuf = RingBuf::with_byte_size(1 << 23, 0);
+
+/// Stacks, and the code objects in them: two thousand and more.
+#[map]
+pub(crate) static STACK_RING: RingBuf = RingBuf::with_byte_size(1 << 22, 0);
+
+/// A CPython in a process.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Python {
+    /// Address of `_PyRuntime.interpreters.head`.
+    pub(crate) interpreters: u64,
+    /// Address of `PyCode_Type`.
+    pub(crate) code_type: u64,
+    /// Its layout, in [`PYTHON_LAYOUTS`].
+    pub(crate) layout: u32,
+    pub(crate) zero: u32,
+}
+
+/// Traced processes that run a CPython that is known. Written by user space, and by the fork, exec
+/// and exit probes.
+#[map]
+pub(crate) static TGID_TO_PYTHON: HashMap<u32, Python> =
+    HashMap::with_max_entries(16384, BPF_F_NO_PREALLOC);
+
+/// What the versions of CPython are like. Written by user space.
+#[map]
+pub(crate) static PYTHON_LAYOUTS: Array<[u32; layout::WORDS]> = Array::with_max_entries(64, 0);
+
+/// Where stacks are put together, by [`why`].
+#[map]
+pub(crate) static WALKS: PerCpuArray<Walk> = PerCpuArray::with_max_entries(why::COUNT, 0);
+
+/// A stack that is being taken. All of its state is here and not in registers: the verifier does not
+/// follow what a map holds, so that one round of a loop looks like the next to it.
+#[repr(C)]
+pub(crate) struct Walk {
+    pub(crate) stack: wire::Stack,
+    /// The interpreter whose threads are looked at.
+    pub(crate) interpreter: u64,
+    /// The next thread to be looked at.
+    pub(crate) thread: u64,
+    /// What `pthread_self` returns in this thread, or what is a little more than that.
+    pub(crate) storage: u64,
+    /// The next frame to be looked at.
+    pub(crate) at: u64,
+    pub(crate) code_type: u64,
+    pub(crate) layout: u32,
+    /// Interpreters that have been looked at.
+    pub(crate) interpreters: u32,
+    /// A long line table: where it is, how long, how much of it was told.
+    pub(crate) lines_at: u64,
+    pub(crate) lines_size: u64,
+    pub(crate) lines_from: u64,
+    /// The head of a frame.
+    pub(crate) frame: [u64; layout::MOST_FRAME / 8],
+    /// The head of a code object.
+    pub(crate) code: [u64; layout::MOST_CODE / 8],
+}
+
+/// A code object that user space has been told of. Its address may be another's later; then what it
+/// points to differs, too.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct KnownCode {
+    pub(crate) code: u64,
+    pub(crate) file: u64,
+    pub(crate) name: u64,
+    pub(crate) lines: u64,
+    pub(crate) tgid: u32,
+    pub(crate) first_line: u32,
+}
+
+/// Code objects that user space has been told of. Bounded by forgetting the oldest, which are told
+/// again.
+#[map]
+pub(crate) static KNOWN_CODES: LruHashMap<KnownCode, u8> = LruHashMap::with_max_entries(16384, 0);
+
+/// What takes a stack of growth, behind the probe of RSS; empty until it is loaded.
+#[map]
+pub(crate) static GROWTH: ProgramArray = ProgramArray::with_max_entries(1, 0);
 
 /// Records that could not be sent, by class. Written by the probes, read by user space.
 #[map]

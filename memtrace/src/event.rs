@@ -1,7 +1,7 @@
 //! What the kernel reported, after decoding: numbers are sizes and times, bytes are text.
 
 use crate::{
-    entry::{Memory, NameState},
+    entry::{Memory, NameState, PythonState, StackWhy},
     units::{BootNanos, Bytes, Tgid, Tid},
 };
 
@@ -38,6 +38,12 @@ pub enum Kind {
     Sigkill(Box<Sigkill>),
     /// A checkpoint.
     Mark(Box<Mark>),
+    /// The stack of a thread.
+    Stack(Box<Stack>),
+    /// A code object that stacks may name.
+    Code(Box<Code>),
+    /// More of a code object's line table.
+    Lines(Box<Lines>),
     /// The dynamic loader of a process has mapped libraries.
     Loaded {
         /// The process.
@@ -269,6 +275,85 @@ pub enum MarkSource {
     Init,
     /// A function that the user named, by its cookie.
     Function(u64),
+}
+
+/// The stack of a thread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stack {
+    /// The process.
+    pub pid: Tgid,
+    /// When it began.
+    pub started: BootNanos,
+    /// The thread.
+    pub tid: Tid,
+    /// Its command name.
+    pub comm: String,
+    /// Why it was taken.
+    pub why: StackWhy,
+    /// RSS at that instant; of [`StackWhy::Growth`] only.
+    pub rss: Option<Bytes>,
+    /// What is known of its Python frames.
+    pub python: PythonState,
+    /// Python frames, the innermost first.
+    pub frames: Vec<Frame>,
+    /// So many are left out between the innermost and the outermost.
+    pub omitted: u32,
+    /// Return addresses, the innermost first.
+    pub natives: Vec<u64>,
+}
+
+/// A Python frame: a code object and where in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame {
+    /// Address of the code object.
+    pub code: u64,
+    /// Bytes from the beginning of its instructions.
+    pub offset: i64,
+}
+
+/// A text of CPython's, as it lies in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    /// Its state, whose bits differ between versions.
+    pub state: u32,
+    /// Its bytes, or the first of them.
+    pub bytes: Vec<u8>,
+    /// They are not all.
+    pub is_cut: bool,
+}
+
+/// A code object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Code {
+    /// The process.
+    pub pid: Tgid,
+    /// When it began.
+    pub started: BootNanos,
+    /// Its address.
+    pub code: u64,
+    /// Its first line.
+    pub first_line: i32,
+    /// Its file, if that could be read.
+    pub file: Option<Text>,
+    /// Its function, likewise.
+    pub function: Option<Text>,
+    /// The beginning of its line table, likewise.
+    pub lines: Option<Vec<u8>>,
+}
+
+/// More of a code object's line table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lines {
+    /// The process.
+    pub pid: Tgid,
+    /// When it began.
+    pub started: BootNanos,
+    /// Address of the code object.
+    pub code: u64,
+    /// Where in the table this begins.
+    pub from: u32,
+    /// Bytes of it.
+    pub bytes: Vec<u8>,
 }
 
 /// One process of a census.

@@ -16,6 +16,8 @@ pub enum Kind {
     CheckpointRecord,
     /// A process set checkpoints faster than one process may.
     CheckpointRate,
+    /// The kernel side could not send a stack, or a code object that stacks name.
+    StackRecord,
     /// The kernel's table of traced processes was full.
     TracedTable,
     /// A record arrived that could not be decoded.
@@ -47,11 +49,12 @@ pub enum Severity {
 
 impl Kind {
     /// Every kind, in the order in which the ledger is shown.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::KillRecord,
         Self::LifeRecord,
         Self::CheckpointRecord,
         Self::CheckpointRate,
+        Self::StackRecord,
         Self::RssRecord,
         Self::TracedTable,
         Self::BadRecord,
@@ -72,6 +75,7 @@ impl Kind {
             | Self::LifeRecord
             | Self::CheckpointRecord
             | Self::CheckpointRate
+            | Self::StackRecord
             | Self::TracedTable
             | Self::BadRecord
             | Self::SkippedProbe

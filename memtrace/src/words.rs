@@ -431,6 +431,16 @@ const fn loss_words(lang: Lang, kind: loss::Kind) -> (&'static str, &'static str
                 "their growth counts for the next one; raise --ring-mb or call fewer checkpoints",
             ),
         ),
+        Kind::StackRecord => (
+            (
+                "栈记录",
+                "少了一些调用栈或代码的名字, 按行的增长不完整; 加大 --stack-step",
+            ),
+            (
+                "stack records",
+                "stacks or names of code are missing, growth by line is not complete; raise --stack-step",
+            ),
+        ),
         Kind::TracedTable => (
             ("跟踪表已满", "有新进程没有被跟踪; 请缩小跟踪范围"),
             (

@@ -42,9 +42,9 @@ fn mark_victim(ctx: RawTracePointContext) -> i32 {
     record.lost_rss = 0;
     record.limited_marks = 0;
     if let Some(traced) = TGID_TO_TRACED.get_ptr(record.tgid) {
-        record.lost_marks = unsafe { (*traced).lost_marks };
-        record.lost_rss = unsafe { (*traced).lost_rss };
-        record.limited_marks = unsafe { (*traced).limited_marks };
+        record.lost_marks = unsafe { (*traced).lost_marks } as u32;
+        record.lost_rss = unsafe { (*traced).lost_rss } as u32;
+        record.limited_marks = unsafe { (*traced).limited_marks } as u32;
     }
     record.levels = groups(victim.memcg(), &mut record.groups);
     entry.submit(Wake::Now.flags());

@@ -15,7 +15,7 @@ use memtrace_ebpf::wire::{ARGS, Exec, Exit, FILENAME, Fork, Rename, lost, spared
 use crate::{
     config::*,
     emit::{Wake, count_untraced, reserve},
-    maps::{GENERATION, LIFE_RING, TGID_TO_TRACED, Traced},
+    maps::{GENERATION, LIFE_RING, TGID_TO_PYTHON, TGID_TO_TRACED, Traced},
     probe::spare::seen,
     read::{self, Task},
 };
@@ -34,6 +34,10 @@ fn process_fork(ctx: RawTracePointContext) -> i32 {
     let parent_tgid = parent.tgid();
     if FOLLOW.load() != 0 && TGID_TO_TRACED.get_ptr(parent_tgid).is_some() {
         trace(tgid);
+        // Its memory is a copy, with everything at the same addresses.
+        if let Some(python) = unsafe { TGID_TO_PYTHON.get(parent_tgid) } {
+            let _ = TGID_TO_PYTHON.insert(tgid, python, 0);
+        }
     }
     let Some(mut entry) = reserve::<Fork>(&LIFE_RING, tag::FORK, lost::LIFE) else {
         return 0;
@@ -91,6 +95,7 @@ pub(crate) fn execed(ctx: &RawTracePointContext) -> i32 {
     let task = Task(ctx.arg(0));
     let tgid = task.tgid();
     diagnose!(ctx, "exec of {}", tgid);
+    let _ = TGID_TO_PYTHON.remove(tgid);
     if WATCH_EXEC.load() != 0 {
         trace(tgid);
     } else if TGID_TO_TRACED.get_ptr(tgid).is_some() {
@@ -179,7 +184,7 @@ pub(crate) fn exited(task: Task) {
     let signal = task.signal();
     let tgid = task.tgid();
     let Some(mut entry) = reserve::<Exit>(&LIFE_RING, tag::EXIT, lost::LIFE) else {
-        let _ = TGID_TO_TRACED.remove(tgid);
+        forget(tgid);
         return;
     };
     let record = unsafe { &mut *entry.as_mut_ptr() };
@@ -187,9 +192,9 @@ pub(crate) fn exited(task: Task) {
     record.lost_rss = 0;
     record.limited_marks = 0;
     if let Some(traced) = TGID_TO_TRACED.get_ptr(tgid) {
-        record.lost_marks = unsafe { (*traced).lost_marks };
-        record.lost_rss = unsafe { (*traced).lost_rss };
-        record.limited_marks = unsafe { (*traced).limited_marks };
+        record.lost_marks = unsafe { (*traced).lost_marks } as u32;
+        record.lost_rss = unsafe { (*traced).lost_rss } as u32;
+        record.limited_marks = unsafe { (*traced).limited_marks } as u32;
     }
     let leader = task.leader();
     let flags: u32 = read::at(signal, SIGNAL_FLAGS.load());
@@ -205,5 +210,11 @@ pub(crate) fn exited(task: Task) {
     record.has_pages = u32::from(mm != 0);
     read::exact(mm, &mut record.pages);
     entry.submit(Wake::Later.flags());
+    forget(tgid);
+}
+
+#[inline(always)]
+fn forget(tgid: u32) {
     let _ = TGID_TO_TRACED.remove(tgid);
+    let _ = TGID_TO_PYTHON.remove(tgid);
 }

@@ -18,7 +18,7 @@ use memtrace_ebpf::wire::{Loaded, Mark, Pages, SHORT_ROOM, TEXT_ROOM, lost, mark
 
 use crate::{
     config::*,
-    emit::{Wake, count_lost, reserve},
+    emit::{Wake, add_one_shared, count_lost, reserve},
     maps::{LIFE_RING, MARK_RING, NOWHERE, TGID_TO_TRACED, Traced},
     read,
 };
@@ -101,7 +101,7 @@ fn send(ctx: &ProbeContext, kind: u32, texts: Option<(u64, u64)>) -> u32 {
     };
     if comes_too_fast(traced) {
         count_lost(lost::MARK_RATE);
-        unsafe { (*traced).limited_marks += 1 };
+        add_one_shared(unsafe { &mut (*traced).limited_marks });
         return 0;
     }
     let cookie = if kind == mark::FUNCTION && HAS_COOKIE.load() != 0 {
@@ -121,7 +121,7 @@ fn send(ctx: &ProbeContext, kind: u32, texts: Option<(u64, u64)>) -> u32 {
         sent = put::<TEXT_ROOM, { 2 * TEXT_ROOM + 6 }>(&seen, texts);
     }
     if matches!(sent, Put::Lost) {
-        unsafe { (*traced).lost_marks += 1 };
+        add_one_shared(unsafe { &mut (*traced).lost_marks });
     }
     0
 }

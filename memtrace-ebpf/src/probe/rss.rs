@@ -10,6 +10,7 @@
 use core::ptr::{read_volatile, write_volatile};
 
 use aya_ebpf::{
+    helpers::bpf_get_current_pid_tgid,
     macros::{btf_tracepoint, raw_tracepoint},
     programs::{BtfTracePointContext, RawTracePointContext},
 };
@@ -17,8 +18,8 @@ use memtrace_ebpf::wire::{Rss, lost, tag};
 
 use crate::{
     config::*,
-    emit::{Wake, reserve},
-    maps::{EPOCH, GENERATION, LAST_MISS, Miss, RSS_RING, TGID_TO_TRACED, Traced},
+    emit::{Wake, add_one_shared, reserve},
+    maps::{EPOCH, GENERATION, GROWTH, LAST_MISS, Miss, RSS_RING, TGID_TO_TRACED, Traced},
     read::{self, field},
 };
 
@@ -47,7 +48,10 @@ fn rss_btf(ctx: BtfTracePointContext) -> i32 {
     let file: i64 = unsafe { field(mm, first) };
     let anon: i64 = unsafe { field(mm, first + stride) };
     let shmem: i64 = unsafe { field(mm, first + 3 * stride) };
-    moved(mm as u64, tgid, traced, file + anon + shmem)
+    if moved(mm as u64, tgid, traced, file + anon + shmem) {
+        unsafe { GROWTH.tail_call(&ctx, 0) };
+    }
+    0
 }
 
 /// Where `tp_btf` cannot be loaded: the same with a helper call for each field.
@@ -70,7 +74,10 @@ fn rss_raw(ctx: RawTracePointContext) -> i32 {
     let file: i64 = read::at(first, 0);
     let anon: i64 = read::at(first, stride);
     let shmem: i64 = read::at(first, 3 * stride);
-    moved(mm, tgid, traced, file + anon + shmem)
+    if moved(mm, tgid, traced, file + anon + shmem) {
+        unsafe { GROWTH.tail_call(&ctx, 0) };
+    }
+    0
 }
 
 /// Where to remember this mm if it is in vain that it is looked for, and the generation to
@@ -98,34 +105,49 @@ fn remember(miss: *mut Miss, mm: u64, generation: u64) -> i32 {
     0
 }
 
-/// Tells the RSS if it moved by a step, or at all since the last epoch.
+/// Tells the RSS if it moved by a step, or at all since the last epoch. True if a stack is due.
 #[inline(always)]
-fn moved(mm: u64, tgid: u32, traced: *mut Traced, total: i64) -> i32 {
+fn moved(mm: u64, tgid: u32, traced: *mut Traced, total: i64) -> bool {
     let traced = unsafe { &mut *traced };
     let distance = (total - traced.total).unsigned_abs();
     let epoch = EPOCH.get(0).copied().unwrap_or(0);
+    let is_same_mm = traced.mm == mm;
     let same =
-        traced.mm == mm && distance < STEP_PAGES.load() && (traced.epoch == epoch || distance == 0);
+        is_same_mm && distance < STEP_PAGES.load() && (traced.epoch == epoch || distance == 0);
     if same {
-        return 0;
+        return false;
     }
     traced.mm = mm;
     traced.total = total;
     traced.epoch = epoch;
-    tell(mm, tgid, traced);
-    0
+    let actor = (bpf_get_current_pid_tgid() >> 32) as u32;
+    tell(mm, tgid, actor, traced);
+    if STACK_PAGES.load() == 0 {
+        return false;
+    }
+    if !is_same_mm {
+        traced.stack_total = total;
+        return false;
+    }
+    // What others touch waits for the process' own next touch.
+    let is_due = (total - traced.stack_total).unsigned_abs() >= STACK_PAGES.load();
+    if !is_due || actor != tgid {
+        return false;
+    }
+    traced.stack_total = total;
+    true
 }
 
 #[inline(always)]
-fn tell(mm: u64, tgid: u32, traced: &mut Traced) {
+fn tell(mm: u64, tgid: u32, actor: u32, traced: &mut Traced) {
     let Some(mut entry) = reserve::<Rss>(&RSS_RING, tag::RSS, lost::RSS) else {
-        traced.lost_rss += 1;
+        add_one_shared(&mut traced.lost_rss);
         return;
     };
     let record = unsafe { &mut *entry.as_mut_ptr() };
     record.mm = mm;
     record.tgid = tgid;
-    record.actor = (aya_ebpf::helpers::bpf_get_current_pid_tgid() >> 32) as u32;
+    record.actor = actor;
     read::exact(mm, &mut record.pages);
     entry.submit(Wake::IfCaughtUp.flags());
 }

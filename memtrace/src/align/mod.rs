@@ -154,7 +154,7 @@ impl Story {
         self.latest = self.latest.max(at);
         match &entry.what {
             // A second beginning of the same life says nothing new.
-            What::Begin(_) => {}
+            What::Begin(_) | What::Stack(_) => {}
             What::Rename { comm } => self.rename(at, comm, rows),
             What::Exec { program } => self.exec(at, program, rows),
             What::Child { pid } => rows.push(self.row(at, Line::Child(*pid))),

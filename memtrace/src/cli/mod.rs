@@ -129,6 +129,10 @@ pub struct TargetArgs {
 }
 
 /// How to trace and write.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 #[derive(Debug, Args)]
 pub struct TraceArgs {
     /// Do not trace the children of traced processes.
@@ -156,6 +160,13 @@ pub struct TraceArgs {
     /// Tell RSS when it has moved by this much.
     #[arg(long, value_name = "SIZE", default_value = "1M", value_parser = size)]
     pub step: u64,
+    /// Take the Python stack of the thread at work when RSS has moved by this much: growth is told by
+    /// line with this resolution.
+    #[arg(long, value_name = "SIZE", default_value = "4M", value_parser = size)]
+    pub stack_step: u64,
+    /// Take no stacks, neither of growth nor at a kill.
+    #[arg(long, conflicts_with = "stack_step")]
+    pub no_stacks: bool,
     /// Language of logs and reports.
     #[arg(long, value_enum, value_name = "LANG", default_value = "zh")]
     pub lang: LangArg,

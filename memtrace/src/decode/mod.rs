@@ -1,6 +1,7 @@
 //! Bytes of the rings to [`Event`]s. The only stage that knows the wire.
 
 mod fields;
+mod stacks;
 #[cfg(test)]
 mod tests;
 
@@ -59,6 +60,10 @@ impl Decoder {
             tag::SIGKILL => sigkill(&mut fields)?,
             tag::MARK => marked(&mut fields)?,
             tag::LOADED => Kind::Loaded { pid: fields.pid()? },
+            tag::STACK => stacks::stack(&mut fields)?,
+            tag::CODE => stacks::code(&mut fields, stacks::LONG)?,
+            tag::SHORT_CODE => stacks::code(&mut fields, stacks::SHORT)?,
+            tag::LINES => stacks::lines(&mut fields)?,
             other => return Err(DecodeError::Tag(other)),
         };
         Ok(Event { at, kind })

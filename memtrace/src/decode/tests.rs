@@ -219,7 +219,95 @@ fn all() -> Vec<Record> {
         sigkill(2, 0, 0),
         marked(mark::CHECKPOINT, 4, 3, b"loadall"),
         loaded(),
+        stack(3),
+        long_code(),
+        short_code(),
+        lines(),
     ]
+}
+
+fn stack(depth: u32) -> Record {
+    let frames = wire::INNERMOST + wire::OUTERMOST;
+    let head = Record::new(tag::STACK)
+        .u64(20_000_000)
+        .u32(50)
+        .u32(51)
+        .u32(wire::why::GROWTH)
+        .u32(wire::python::KNOWN | wire::python::THREAD)
+        .u32(depth)
+        .i32(16)
+        .comm("worker")
+        .pages(PAGES);
+    let with_frames = (0..frames as u64).fold(head, |record, number| {
+        record.u64(0x1000 + number).u64(2 * number)
+    });
+    (0..wire::NATIVES as u64).fold(with_frames, |record, number| record.u64(0x4000 + number))
+}
+
+/// A code object in rooms of these sizes: lines, file, function.
+fn code(tag: u32, rooms: [usize; 3], file_copied: u32) -> Record {
+    let texts: [(&[u8], u32); 3] = [(&[4, 1], 2), (b"a.py", file_copied), (b"main", 4)];
+    let head = Record::new(tag).u64(20_000_000).u64(0x1000).u32(50).i32(7);
+    let sized = texts.iter().fold(head, |record, (bytes, copied)| {
+        record.u64(bytes.len() as u64).u32(0x44).u32(*copied)
+    });
+    texts
+        .iter()
+        .zip(rooms)
+        .fold(sized, |record, ((bytes, _), room)| record.room(bytes, room))
+}
+
+fn long_code() -> Record {
+    code(tag::CODE, stacks::LONG, 4)
+}
+
+fn short_code() -> Record {
+    code(tag::SHORT_CODE, stacks::SHORT, 4)
+}
+
+fn lines() -> Record {
+    Record::new(tag::LINES)
+        .u64(20_000_000)
+        .u64(0x1000)
+        .u32(50)
+        .u32(4095)
+        .u32(2)
+        .u32(0)
+        .room(&[4, 1], wire::LINES_ROOM)
+}
+
+#[test]
+fn a_stack_is_read_with_the_memory_that_it_is_charged_with() {
+    let Kind::Stack(stack) = stack(3).event() else {
+        panic!("no stack")
+    };
+    assert_eq!((stack.pid, stack.tid), (Tgid(50), Tid(51)));
+    assert_eq!(stack.rss, Some(memory().rss()));
+    assert_eq!(stack.python, crate::entry::PythonState::Whole);
+    assert_eq!(
+        (stack.frames.len(), stack.omitted, stack.natives.len()),
+        (3, 0, 2)
+    );
+    assert_eq!((stack.frames[2].code, stack.frames[2].offset), (0x1002, 4));
+}
+
+#[test]
+fn a_code_object_is_the_same_in_a_short_record_and_in_a_long_one() {
+    assert_eq!(short_code().event(), long_code().event());
+    let Kind::Code(read) = short_code().event() else {
+        panic!("no code")
+    };
+    let file = read.file.expect("it was read");
+    assert_eq!((file.bytes.as_slice(), file.is_cut), (&b"a.py"[..], false));
+    let Kind::Code(unread) = code(tag::SHORT_CODE, stacks::SHORT, u32::MAX).event() else {
+        panic!("no code")
+    };
+    assert_eq!(unread.file, None);
+    let too_long = code(tag::SHORT_CODE, stacks::SHORT, 129);
+    let error = DecodeError::Length {
+        tag: tag::SHORT_CODE,
+    };
+    assert_eq!(DECODER.event(&too_long.0), Err(error));
 }
 
 fn mark_of(record: &Record) -> Mark {
@@ -249,7 +337,7 @@ fn the_fixtures_are_as_long_as_the_wires_structs() {
     assert_eq!(marked(0, 0, 0, &text).0.len(), size_of::<wire::Mark>());
     assert_eq!(loaded().0.len(), size_of::<wire::Loaded>());
     assert_eq!(task().0.len(), size_of::<wire::Task>());
-    assert_eq!(lost::CLASSES, 6);
+    assert_eq!(lost::CLASSES, 7);
 }
 
 #[test]
@@ -576,7 +664,7 @@ fn a_record_that_is_cut_anywhere_is_short_and_never_a_panic() {
 
 #[test]
 fn an_unknown_kind_is_an_error() {
-    for tag in [0, 11, u32::MAX] {
+    for tag in [0, tag::LINES + 1, u32::MAX] {
         let record = Record::new(tag).bytes(&[0; 2000]);
         assert_eq!(DECODER.event(&record.0), Err(DecodeError::Tag(tag)));
     }
@@ -595,8 +683,8 @@ fn sizes_that_overflow_stay_at_the_largest() {
 proptest::proptest! {
     #[test]
     fn any_bytes_behind_any_tag_decode_or_are_an_error(
-        tag in 0..12_u32,
-        bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..1400),
+        tag in 0..=tag::LINES + 1,
+        bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..5000),
     ) {
         let record = Record::new(tag).bytes(&bytes);
         let _ = DECODER.event(&record.0);

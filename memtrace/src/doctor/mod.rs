@@ -215,6 +215,7 @@ fn classic(formats: &Result<Vec<(&'static str, u32)>, FormatError>, has_btf: boo
 /// The smallest rings will do: nothing is read.
 const SETTINGS: Settings = Settings {
     step_pages: 256,
+    stack_pages: 1024,
     follow: true,
     watch_exec: false,
     ring_bytes: 4096,

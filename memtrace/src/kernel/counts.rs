@@ -59,11 +59,11 @@ impl Probes {
 
     /// What could not be sent of one process.
     pub fn unsent(&self, pid: u32) -> Unsent {
-        let Ok([_, _, _, epoch_and_marks, steps_and_too_fast, _]) = self.traced.get(&pid, 0) else {
+        let Ok([_, _, _, marks, steps, too_fast, ..]) = self.traced.get(&pid, 0) else {
             return Unsent::default();
         };
-        let [_, marks] = halves(epoch_and_marks);
-        let [steps, too_fast] = halves(steps_and_too_fast);
+        let [marks, steps, too_fast] =
+            [marks, steps, too_fast].map(|count| u32::try_from(count).unwrap_or(u32::MAX));
         Unsent {
             marks,
             steps,
@@ -87,11 +87,4 @@ fn misses(program: &Program) -> u64 {
         .and_then(|path| fs::read_to_string(path).ok())
         .and_then(|text| of_text(&text))
         .unwrap_or(0)
-}
-
-/// Two numbers that lie side by side in a struct, the first one first.
-fn halves(both: u64) -> [u32; 2] {
-    let bytes = both.to_ne_bytes();
-    let half = |at: usize| u32::from_ne_bytes([0, 1, 2, 3].map(|byte| bytes[at + byte]));
-    [half(0), half(4)]
 }

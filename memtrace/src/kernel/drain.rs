@@ -90,7 +90,7 @@ impl Drain {
             shared: Arc::clone(&shared),
             wake: wake.try_clone()?,
             sender,
-            last: [0; 3],
+            last: [0; 4],
         };
         let thread = thread::Builder::new()
             .name("drain".to_owned())
@@ -145,7 +145,7 @@ struct Work {
     wake: OwnedFd,
     sender: UnboundedSender<Batch>,
     /// The time of the last record of each ring.
-    last: [u64; 3],
+    last: [u64; 4],
 }
 
 impl Work {
@@ -195,8 +195,13 @@ impl Work {
         let mut until = clock::now().0;
         let mut batch = Batch::default();
         let mut more = false;
-        let Rings { rss, life, mark } = &mut self.rings;
-        for (ring, last) in [life, mark, rss].into_iter().zip(&mut self.last) {
+        let Rings {
+            rss,
+            life,
+            mark,
+            stack,
+        } = &mut self.rings;
+        for (ring, last) in [life, mark, rss, stack].into_iter().zip(&mut self.last) {
             more |= take(ring, &mut batch.bytes, last);
             // A probe that was interrupted while it wrote holds up those behind it. What is left
             // in a ring is younger than what was last taken from it.
@@ -213,11 +218,14 @@ impl Work {
 
     /// Until any ring asks to be read.
     fn sleep(&self) {
-        let Rings { rss, life, mark } = &self.rings;
-        wait_for(
-            [rss.as_fd(), life.as_fd(), mark.as_fd(), self.wake.as_fd()],
-            IDLE,
-        );
+        let Rings {
+            rss,
+            life,
+            mark,
+            stack,
+        } = &self.rings;
+        let [rss, life, mark, stack] = [rss, life, mark, stack].map(|ring| ring.as_fd());
+        wait_for([rss, life, mark, stack, self.wake.as_fd()], IDLE);
     }
 
     /// A moment, in which checkpoints and RSS steps may come together; a life is not kept waiting.

@@ -67,7 +67,9 @@ pub fn complete(
             kill.memory = memory(kill.pid).unwrap_or_default();
         }
         Kind::Exit(exit) => exit.started = known(exit.pid)?.0,
-        Kind::Rename(_) | Kind::Loaded { .. } => {}
+        // There are no stacks without BTF.
+        Kind::Rename(_) | Kind::Loaded { .. } | Kind::Stack(_) | Kind::Code(_) | Kind::Lines(_) => {
+        }
     }
     Some(event)
 }

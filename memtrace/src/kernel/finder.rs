@@ -2,6 +2,8 @@
 //! million symbols must not hold up the rings, nor a file that never answers the other files.
 
 use std::{
+    cell::RefCell,
+    collections::HashMap,
     fs::File,
     io,
     path::{Path, PathBuf},
@@ -16,8 +18,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::{
     patience::{Entrance, PATIENCE, Place, Shared, Turn},
-    procfs, rights,
-    symbols::{self, Found},
+    procfs, python, rights,
+    symbols::{
+        self, Found,
+        python::{Interpreter, interpreter_in},
+    },
 };
 
 /// A function that the user made a marker: `[PATH:]SYMBOL`.
@@ -42,6 +47,13 @@ pub enum News {
         path: PathBuf,
         /// What was found, with the cookie of the user's markers.
         found: Vec<(Found, Option<u64>)>,
+    },
+    /// A process was searched for a Python.
+    Python {
+        /// The process.
+        pid: u32,
+        /// What was found. Nothing if it runs none, or is gone.
+        found: Option<Result<Box<python::Found>, python::Error>>,
     },
     /// A file could not be searched.
     Failed {
@@ -92,6 +104,7 @@ impl Finder {
             shared: Arc::clone(&self.shared),
             wanted: Arc::clone(&self.wanted),
             news: self.news.clone(),
+            pythons: RefCell::default(),
         };
         thread::Builder::new()
             .name("finder".to_owned())
@@ -138,12 +151,17 @@ impl Finder {
     }
 }
 
+/// Device and inode.
+type FileId = ((i32, i32), u64);
+
 /// One thread's work.
 struct Search {
     turn: Turn,
     shared: Arc<Shared>,
     wanted: Arc<[Wanted]>,
     news: UnboundedSender<News>,
+    /// Files by device and inode that were looked at for a Python.
+    pythons: RefCell<HashMap<FileId, Option<Interpreter>>>,
 }
 
 impl Search {
@@ -154,9 +172,12 @@ impl Search {
                 let _ = reply.send(self.file(&path));
             }
             while let Some((pid, executable)) = self.shared.next(self.turn) {
-                match executable.filter(|_| !procfs::is_there(pid)) {
-                    Some(path) => self.send(self.file(&path)),
-                    None => self.process(pid),
+                if let Some(path) = executable.filter(|_| !procfs::is_there(pid)) {
+                    self.send(self.file(&path));
+                } else {
+                    // Checkpoints that are missed are missing; a stack more or less is not.
+                    self.process(pid);
+                    self.python(pid);
                 }
             }
         }
@@ -190,6 +211,63 @@ impl Search {
             });
             self.send(news);
         }
+    }
+
+    /// Looks for the Python that a process runs: in files that are called so, and in its executable.
+    fn python(&self, pid: u32) {
+        let place = Place::of_path(Path::new(&format!("/proc/{pid}/maps")));
+        let mut candidates = Vec::new();
+        let failed = self.at(&place, || {
+            candidates = python::candidates(pid).unwrap_or_default();
+            Ok(None)
+        });
+        self.send(failed);
+        let executable = candidates.iter().map(|(base, _)| *base).min();
+        candidates
+            .retain(|(base, file)| python::is_python(&file.path) || Some(*base) == executable);
+        let mut found = None;
+        for (base, file) in candidates {
+            let Some(elf) = self.interpreter(&file) else {
+                continue;
+            };
+            // Its memory may be on a mount that does not answer, or made to be waited for.
+            let place = Place::of_path(Path::new(&format!("/proc/{pid}/mem")));
+            let failed = self.at(&place, || {
+                found = Some(python::in_process(pid, base, elf, &file.path).map(Box::new));
+                Ok(None)
+            });
+            self.send(failed);
+            break;
+        }
+        self.send(Some(News::Python { pid, found }));
+    }
+
+    /// The interpreter in a file, looked for once.
+    fn interpreter(&self, file: &procfs::Mapped) -> Option<Interpreter> {
+        const MOST_KNOWN: usize = 10_000;
+        let id = (file.device, file.inode);
+        if let Some(known) = self.pythons.borrow().get(&id) {
+            return *known;
+        }
+        let place = Place {
+            device: file.device,
+            inode: file.inode,
+            path: file.path.clone(),
+        };
+        let mut found = None;
+        let failed = self.at(&place, || {
+            // What cannot be read is told by the search for markers.
+            let open = file.open().ok();
+            found = open.and_then(|(_, open)| interpreter_in(open).ok().flatten());
+            Ok(None)
+        });
+        self.send(failed);
+        let mut pythons = self.pythons.borrow_mut();
+        if pythons.len() >= MOST_KNOWN {
+            pythons.clear();
+        }
+        pythons.insert(id, found);
+        found
     }
 
     /// What cannot be opened here cannot be executed either; whoever tries that says so.

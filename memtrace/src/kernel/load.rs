@@ -23,6 +23,7 @@ use aya::{
 use super::{
     facts::{BTF, Facts},
     offsets::{Layout, RssLayout},
+    stacks::Stacks,
 };
 
 /// The programs, as `cargo xtask build-ebpf` built them.
@@ -34,7 +35,7 @@ static OBJECT: &[u8] =
     aya::include_bytes_aligned!("../../../memtrace-ebpf/objects/memtrace-aarch64.o");
 
 /// Value of the map of traced processes; the mirror of `Traced` in memtrace-ebpf/src/maps.rs.
-type Traced = [u64; 6];
+type Traced = [u64; 9];
 
 /// Why the probes could not be put in place.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +85,8 @@ impl LoadError {
 pub struct Settings {
     /// RSS is told when it has moved by this many pages.
     pub step_pages: u64,
+    /// A stack is taken when RSS has moved by this many pages; 0: none are.
+    pub stack_pages: u64,
     /// Children of traced processes are traced from their first instant.
     pub follow: bool,
     /// Every exec is held until it has been looked at.
@@ -127,7 +130,7 @@ impl Sensor {
     }
 }
 
-/// The three rings, to be read.
+/// The rings, to be read.
 pub struct Rings {
     /// RSS steps.
     pub rss: RingBuf<MapData>,
@@ -135,6 +138,8 @@ pub struct Rings {
     pub life: RingBuf<MapData>,
     /// Checkpoints.
     pub mark: RingBuf<MapData>,
+    /// Stacks.
+    pub stack: RingBuf<MapData>,
 }
 
 /// The log of an object built with diagnostics.
@@ -179,6 +184,8 @@ pub struct Probes {
     iterates: bool,
     generation: Array<MapData, u64>,
     generation_now: u64,
+    pub(super) stacks: Option<Stacks>,
+    no_stacks: Option<LoadError>,
 }
 
 /// Which of the marker programs a file's symbol gets.
@@ -284,14 +291,23 @@ impl Probes {
             let probe: &mut UProbe = program(&mut ebpf, name)?;
             probe.load().map_err(failed("load", name))?;
         }
-        let (sensor, iterates) = match ground {
+        let (sensor, btf) = match ground {
             Ground::Typed(layout) => load_typed(&mut ebpf, layout, settings.sensor)?,
-            Ground::Plain(_) => (load_plain(&mut ebpf)?, false),
+            Ground::Plain(_) => (load_plain(&mut ebpf)?, None),
+        };
+        // All else works without them.
+        let (stacks, no_stacks) = match ground {
+            Ground::Typed(_) if settings.stack_pages > 0 => {
+                let stacks = Stacks::load(&mut ebpf, sensor, btf.as_ref());
+                stacks.map_or_else(|error| (None, Some(error)), |stacks| (Some(stacks), None))
+            }
+            Ground::Typed(_) | Ground::Plain(_) => (None, None),
         };
         let rings = Rings {
             rss: take(&mut ebpf, "RSS_RING")?,
             life: take(&mut ebpf, "LIFE_RING")?,
             mark: take(&mut ebpf, "MARK_RING")?,
+            stack: take(&mut ebpf, "STACK_RING")?,
         };
         let traced = take(&mut ebpf, "TGID_TO_TRACED")?;
         let epoch = take(&mut ebpf, "EPOCH")?;
@@ -308,12 +324,19 @@ impl Probes {
                 lost,
                 spared,
                 epoch_now: 0,
-                iterates,
+                iterates: btf.is_some(),
                 generation,
                 generation_now: 0,
+                stacks,
+                no_stacks,
             },
             rings,
         ))
+    }
+
+    /// Why no stacks are taken, if they cannot be.
+    pub fn take_stack_trouble(&mut self) -> Option<LoadError> {
+        self.no_stacks.take()
     }
 
     /// How RSS is sensed.
@@ -333,7 +356,7 @@ impl Probes {
 
     /// Traces a process from now on.
     pub fn trace(&mut self, pid: u32) -> Result<(), LoadError> {
-        match self.traced.insert(pid, [0; 6], 1) {
+        match self.traced.insert(pid, [0; 9], 1) {
             Ok(()) => {
                 self.move_generation();
                 Ok(())
@@ -427,12 +450,13 @@ impl Probes {
     }
 }
 
-/// The probes that know the kernel's structs. The second value: there is an iterator for a census.
+/// The probes that know the kernel's structs. The second value: the kernel's own BTF, with which there
+/// is an iterator for a census, too.
 fn load_typed(
     ebpf: &mut Ebpf,
     layout: &Layout,
     wanted: Option<Sensor>,
-) -> Result<(Sensor, bool), LoadError> {
+) -> Result<(Sensor, Option<Btf>), LoadError> {
     let btf = has_own_btf()
         .then(|| Btf::parse(&layout.bound_types, Endianness::default()).ok())
         .flatten();
@@ -454,7 +478,7 @@ fn load_typed(
         }
         probe.attach(tracepoint).map_err(failed("attach", name))?;
     }
-    Ok((sensor, btf.is_some()))
+    Ok((sensor, btf))
 }
 
 /// Only the kernel's own BTF, not one from a file, makes typed pointers and iterators.
@@ -504,6 +528,7 @@ fn load_object(
         .map_max_entries("RSS_RING", settings.ring_bytes)
         .map_max_entries("MARK_RING", settings.mark_ring_bytes)
         .override_global("STEP_PAGES", &settings.step_pages, true)
+        .override_global("STACK_PAGES", &settings.stack_pages, true)
         .override_global("PLAIN_PAGE_SHIFT", &page_shift, true);
     let found = match ground {
         Ground::Typed(layout) => &layout.globals[..],
@@ -583,7 +608,7 @@ fn attach_rss(ebpf: &mut Ebpf, sensor: Sensor) -> Result<RssLink, LoadError> {
     }
 }
 
-fn failed(action: &'static str, name: &str) -> impl FnOnce(ProgramError) -> LoadError {
+pub(super) fn failed(action: &'static str, name: &str) -> impl FnOnce(ProgramError) -> LoadError {
     let name = name.to_owned();
     move |source| LoadError::Program {
         action,
@@ -592,7 +617,7 @@ fn failed(action: &'static str, name: &str) -> impl FnOnce(ProgramError) -> Load
     }
 }
 
-fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, LoadError>
+pub(super) fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, LoadError>
 where
     &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
 {
@@ -600,7 +625,7 @@ where
     found.try_into().map_err(failed("use", name))
 }
 
-fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, LoadError>
+pub(super) fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, LoadError>
 where
     M: TryFrom<Map, Error = MapError>,
 {

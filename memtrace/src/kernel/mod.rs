@@ -20,4 +20,5 @@ pub mod python;
 pub mod rights;
 pub mod ring;
 pub mod spawn;
+pub mod stacks;
 pub mod symbols;

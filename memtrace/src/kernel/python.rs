@@ -7,7 +7,10 @@ use std::{
 
 use super::{
     procfs,
-    symbols::{SymbolError, python::interpreter_in},
+    symbols::{
+        SymbolError,
+        python::{Interpreter, interpreter_in},
+    },
 };
 use crate::python::{
     layout::{Layout, Unknown, Version},
@@ -102,36 +105,14 @@ pub enum Error {
 /// Looks for the CPython of a process: in files called `python…` or `libpython…`, else in all that it
 /// runs code from.
 pub fn find(pid: u32) -> Result<Found, Error> {
-    let remote = Remote::of(pid).ok_or(Error::None)?;
-    let mut mapped = procfs::mapped_from_start(pid).map_err(Error::Memory)?;
-    let is_python = |path: &Path| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.starts_with("python") || name.starts_with("libpython")
-    };
-    mapped.sort_by_key(|(_, file)| !is_python(&file.path));
     let mut failed = None;
-    for (base, file) in mapped {
+    for (base, file) in candidates(pid).map_err(Error::Memory)? {
         let searched = file
             .open()
             .map_err(SymbolError::Io)
             .and_then(|(_, open)| interpreter_in(open));
         match searched {
-            Ok(Some(elf)) => {
-                let bias = base.wrapping_sub(elf.begin);
-                let at = |address: u64| address.wrapping_add(bias);
-                let address = at(elf.runtime);
-                remote.try_out(address).map_err(Error::Memory)?;
-                let layout = layout(remote, address, elf.version.map(at), &file.path)?;
-                let code_type = at(elf.code_type);
-                return Ok(Found {
-                    path: file.path,
-                    runtime: Runtime {
-                        address,
-                        code_type,
-                        layout,
-                    },
-                });
-            }
+            Ok(Some(elf)) => return in_process(pid, base, elf, &file.path),
             Err(why) if is_python(&file.path) => {
                 failed.get_or_insert(Error::File {
                     path: file.path,
@@ -142,6 +123,43 @@ pub fn find(pid: u32) -> Result<Found, Error> {
         }
     }
     Err(failed.unwrap_or(Error::None))
+}
+
+/// What a process maps from its beginning, and where: first what is called Python, then the rest in
+/// the order of their addresses.
+pub(super) fn candidates(pid: u32) -> io::Result<Vec<(u64, procfs::Mapped)>> {
+    let mut mapped = procfs::mapped_from_start(pid)?;
+    mapped.sort_by_key(|(_, file)| !is_python(&file.path));
+    Ok(mapped)
+}
+
+/// `python3.11`, `libpython3.9.so.1.0`
+pub(super) fn is_python(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with("python") || name.starts_with("libpython")
+}
+
+/// The interpreter of a file that a process maps at `base`.
+pub(super) fn in_process(
+    pid: u32,
+    base: u64,
+    elf: Interpreter,
+    path: &Path,
+) -> Result<Found, Error> {
+    let remote = Remote::of(pid).ok_or(Error::None)?;
+    let bias = base.wrapping_sub(elf.begin);
+    let at = |address: u64| address.wrapping_add(bias);
+    let address = at(elf.runtime);
+    remote.try_out(address).map_err(Error::Memory)?;
+    let layout = layout(remote, address, elf.version.map(at), path)?;
+    Ok(Found {
+        path: path.to_owned(),
+        runtime: Runtime {
+            address,
+            code_type: at(elf.code_type),
+            layout,
+        },
+    })
 }
 
 fn layout(

@@ -1,4 +1,4 @@
-//! The three rings as one stream of events in the order of time.
+//! The rings as one stream of events in the order of time.
 
 use super::{
     drain::{Batch, Drain},

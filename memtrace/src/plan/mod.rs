@@ -77,6 +77,8 @@ pub struct TracePlan {
     pub colour: bool,
     /// RSS is told when it has moved by this much.
     pub step: Bytes,
+    /// A stack is taken when RSS has moved by this much; absent: none are.
+    pub stack_step: Option<Bytes>,
     /// Bytes of the ring for RSS steps.
     pub ring_bytes: u32,
     /// How RSS is sensed, if it matters.
@@ -246,6 +248,8 @@ fn trace_plan(
         critical,
         interval,
         step,
+        stack_step,
+        no_stacks,
         lang,
         utc,
         time_precision,
@@ -285,6 +289,7 @@ fn trace_plan(
         live: !quiet,
         colour: colour(color, run.is_some()),
         step: Bytes(step),
+        stack_step: (!no_stacks).then_some(Bytes(stack_step)),
         // Zero is one page: for tests of what is lost.
         ring_bytes: if ring_mb == 0 {
             4096

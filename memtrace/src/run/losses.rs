@@ -77,6 +77,7 @@ fn class_kind(class: u32) -> loss::Kind {
         lost::KILL => loss::Kind::KillRecord,
         lost::MARK => loss::Kind::CheckpointRecord,
         lost::MARK_RATE => loss::Kind::CheckpointRate,
+        lost::STACK => loss::Kind::StackRecord,
         lost::TRACED => loss::Kind::TracedTable,
         _ => loss::Kind::LifeRecord,
     }

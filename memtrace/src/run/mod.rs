@@ -34,7 +34,7 @@ use crate::{
         facts::Facts,
         finder::{Finder, News},
         load::{Diagnostics, LoadError, Loader, MarkerProgram, Probes, Sensor, Settings},
-        procfs, protect,
+        procfs, protect, python,
         ring::Source,
         spawn::Starter,
     },
@@ -153,7 +153,16 @@ impl Session {
         let mut facts = Facts::observe(plan.btf.as_deref(), without_btf);
         let ground = ground(&facts)?;
         let settings = Settings {
-            step_pages: (plan.step.0 / facts.page_bytes).max(1),
+            // A stack goes with an RSS step.
+            step_pages: (plan
+                .stack_step
+                .map_or(plan.step, |step| step.min(plan.step))
+                .0
+                / facts.page_bytes)
+                .max(1),
+            stack_pages: plan
+                .stack_step
+                .map_or(0, |step| (step.0 / facts.page_bytes).max(1)),
             follow: plan.follow,
             watch_exec: plan.run.is_some() || !plan.targets.only_pids(),
             ring_bytes: plan.ring_bytes,
@@ -165,6 +174,10 @@ impl Session {
         let (mut probes, rings) = Probes::load(loader, &facts, ground, settings, object.as_deref())
             .map_err(|error| refused(&facts, error))?;
         facts.forget_types();
+        if let Some(error) = probes.take_stack_trouble() {
+            let error = anyhow::Error::new(error);
+            notice(&format!("no stacks are taken: {error:#}; all else works"));
+        }
         let diagnostics = object.and_then(|_| probes.diagnostics());
         // It keeps the rights that are lowered here; the threads that follow have only what is left.
         let starter = plan.run.as_ref().map(|_| Starter::begin()).transpose();
@@ -182,6 +195,7 @@ impl Session {
             targets: plan.targets.clone(),
             target_groups: plan.target_groups.clone(),
             follow: plan.follow,
+            stacks: plan.stack_step.is_some(),
             functions: functions(&plan.marker_names, facts.cookies),
             cgroup_v1: controller.as_ref().is_some_and(|controller| controller.v1),
             total_memory: procfs::total_memory().map(Bytes),
@@ -532,7 +546,32 @@ impl Session {
                     notice(&format!("checkpoints are seen in {path}"));
                 }
             }
+            News::Python { pid, found } => self.take_python(pid, found),
             News::Failed { path, error } => self.marker_trouble(&path, &error),
+        }
+    }
+
+    /// From now on stacks of this process have Python frames, or none.
+    fn take_python(&mut self, pid: u32, found: Option<Result<Box<python::Found>, python::Error>>) {
+        let runtime = match found {
+            Some(Ok(found)) => Some(found.runtime),
+            // The process is gone, most often; else the notice would be of every one of them.
+            None | Some(Err(python::Error::None | python::Error::Memory(_))) => None,
+            Some(Err(error)) => {
+                notice(&format!("no Python stacks of pid {pid}: {error}"));
+                None
+            }
+        };
+        // First who has to read what the kernel side then sends.
+        self.track
+            .python(Tgid(pid), runtime.as_ref().map(|runtime| runtime.layout));
+        match runtime {
+            Some(runtime) => {
+                if !self.probes.watch_python(pid, &runtime) {
+                    self.track.python(Tgid(pid), None);
+                }
+            }
+            None => self.probes.forget_python(pid),
         }
     }
 

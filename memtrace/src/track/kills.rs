@@ -9,12 +9,12 @@ use std::collections::VecDeque;
 use super::{
     Life, Output, Track,
     constraint::{self, Machine},
+    losses::losses,
     neighbours,
 };
 use crate::{
     entry::{Actor, Entry, Lost, Neighbours, OomKill, Sigkill, SigkillKind, What},
     event::{self, OomMark, Origin, Unsent},
-    loss,
     units::{BootNanos, Tgid, Tid},
 };
 
@@ -68,6 +68,10 @@ struct Marked {
     group: Option<u64>,
     kill: OomKill,
     neighbours: Option<Neighbours>,
+    /// Stacks of its threads are yet to come.
+    awaits_stacks: bool,
+    /// When the last one came.
+    stacked: Option<BootNanos>,
     /// What could not be sent of the victim until then.
     lost: Vec<Lost>,
 }
@@ -96,6 +100,22 @@ impl Kills {
     #[cfg(test)]
     pub(super) fn is_idle(&self) -> bool {
         self.signals.is_empty() && self.marks.is_empty() && self.held.is_empty()
+    }
+
+    /// A thread of a victim was killed, which another may soon be.
+    pub(super) fn stack_came(&mut self, at: BootNanos, who: (Tgid, BootNanos)) {
+        for mark in &mut self.marks {
+            if (mark.pid, mark.started) == who {
+                mark.stacked = Some(at);
+            }
+        }
+    }
+
+    /// A life that has ended and waits for its kill.
+    pub(super) fn held_life(&mut self, who: (Tgid, BootNanos)) -> Option<&mut Life> {
+        self.held
+            .iter_mut()
+            .find(|held| (held.pid, held.started) == who)
     }
 
     /// A kill is to be told in this life. A process that was taken for dead and is met again has
@@ -155,12 +175,16 @@ impl Kills {
 
     /// When a mark is to be told: a moment after the last one of its OOM, but not after many.
     fn due(&self, mark: &Marked) -> BootNanos {
+        let latest = BootNanos(mark.at.0.saturating_add(LONGEST_HOLD_NS));
+        if mark.awaits_stacks && mark.stacked.is_none() {
+            return latest;
+        }
         let same = self
             .marks
             .iter()
             .filter(|other| other.is_of_one_oom_with(mark));
-        let last = same.map(|other| other.at).max().unwrap_or(mark.at);
-        due(last).min(BootNanos(mark.at.0.saturating_add(LONGEST_HOLD_NS)))
+        let last = same.map(|other| other.at).chain(mark.stacked).max();
+        due(last.unwrap_or(mark.at)).min(latest)
     }
 
     /// The victim whose memory the target of an unmarked signal shares: the kernel signals those
@@ -334,6 +358,8 @@ impl Track {
             group,
             kill,
             neighbours: None,
+            awaits_stacks: self.rules.stacks && self.lives.contains_key(&mark.pid),
+            stacked: None,
             lost: losses(mark.unsent),
         }
     }
@@ -472,27 +498,6 @@ impl Track {
         self.bury(who.0);
         traced
     }
-}
-
-/// What could not be sent of one process, as entries.
-pub fn losses(unsent: Unsent) -> Vec<Lost> {
-    let Unsent {
-        marks,
-        steps,
-        too_fast,
-    } = unsent;
-    [
-        (loss::Kind::CheckpointRecord, marks),
-        (loss::Kind::CheckpointRate, too_fast),
-        (loss::Kind::RssRecord, steps),
-    ]
-    .into_iter()
-    .filter(|(_, count)| *count > 0)
-    .map(|(kind, count)| Lost {
-        kind,
-        count: count.into(),
-    })
-    .collect()
 }
 
 fn due(at: BootNanos) -> BootNanos {

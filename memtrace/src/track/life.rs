@@ -2,16 +2,21 @@
 
 use std::sync::Arc;
 
-use super::{Output, samples::Samples};
+use super::{Output, codes::Codes, samples::Samples};
 use crate::{
-    entry::{Begin, Entry, Memory, Program, What},
+    entry::{Begin, Entry, Memory, Program, StackWhy, What},
     event::Unsent,
-    units::{BootNanos, Bytes, Tgid},
+    units::{BootNanos, Bytes, Delta, Tgid},
 };
 
 /// Names one traced life for as long as memtrace runs; unlike a pid it is never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LifeId(pub u64);
+
+/// A stack that was taken for a kill.
+fn is_of_kill(what: &What) -> bool {
+    matches!(what, What::Stack(stack) if stack.why != StackWhy::Growth)
+}
 
 /// Seconds between the samples of a life.
 const APART: f64 = 2.0;
@@ -36,6 +41,12 @@ pub(super) struct Life {
     rename: Option<Box<(BootNanos, String)>>,
     samples: Samples,
     memory: Option<Memory>,
+    /// RSS when the last stack of growth was taken, or when there was a first figure.
+    stack_rss: Option<Bytes>,
+    /// Of a process that is known to run Python.
+    pub(super) codes: Option<Box<Codes>>,
+    /// The traced process that forked it, until it runs a program of its own.
+    pub(super) parent: Option<Tgid>,
 }
 
 impl Life {
@@ -45,6 +56,7 @@ impl Life {
             id,
             pid: begin.pid,
             started: begin.started,
+            parent: begin.parent,
             last_checkpoint: None,
             unsent_at_kill: Unsent::default(),
             begun: at,
@@ -54,6 +66,8 @@ impl Life {
             rename: None,
             samples: Samples::default(),
             memory: None,
+            stack_rss: None,
+            codes: None,
         }
     }
 
@@ -61,9 +75,16 @@ impl Life {
         self.memory
     }
 
+    /// By how much RSS has moved since the last stack of growth.
+    pub(super) fn moved_to(&mut self, rss: Bytes) -> Delta {
+        let before = self.stack_rss.replace(rss);
+        rss.since(before.unwrap_or(rss))
+    }
+
     /// Remembers RSS for the look back.
     pub(super) fn sample(&mut self, at: BootNanos, memory: Memory) {
         self.memory = Some(memory);
+        self.stack_rss.get_or_insert(memory.rss());
         self.samples.add(at, memory.rss(), APART);
     }
 
@@ -119,6 +140,9 @@ impl Life {
         out: &mut Vec<Output>,
     ) {
         self.rename = None;
+        self.codes = None;
+        self.parent = None;
+        self.stack_rss = None;
         self.sample(at, memory);
         match &mut self.begin {
             Some((_, begin)) => {
@@ -146,8 +170,16 @@ impl Life {
             .iter()
             .take_while(|entry| entry.at < at && !matches!(entry.what, What::Exit(_)))
             .count();
-        let older = self.waiting.drain(..older);
-        out.extend(older.chain(kill).map(|entry| Output::Entry(self.id, entry)));
+        let younger = self.waiting.split_off(older);
+        let older = std::mem::replace(&mut self.waiting, younger);
+        // Its stacks are part of the kill, whose story is over with it.
+        let stacks = self.waiting.extract_if(.., |entry| is_of_kill(&entry.what));
+        let before = older.into_iter().chain(stacks);
+        out.extend(
+            before
+                .chain(kill)
+                .map(|entry| Output::Entry(self.id, entry)),
+        );
     }
 
     /// Nothing is waited for any more.

@@ -5,19 +5,22 @@
 //! events and with [`Track::flush`].
 
 mod census;
+mod codes;
 mod constraint;
 mod kills;
 mod life;
+mod losses;
 mod neighbours;
 mod people;
 mod samples;
+mod stacks;
 #[cfg(test)]
 mod tests;
 
 use std::{collections::HashMap, sync::Arc};
 
 use self::{kills::Kills, life::Life, people::People};
-pub use self::{kills::losses, life::LifeId, people::Person};
+pub use self::{life::LifeId, losses::losses, people::Person};
 use crate::{
     entry::Memory,
     entry::{Begin, Checkpoint, Entry, Exit as ExitEntry, Lost, Program, What},
@@ -60,6 +63,8 @@ pub struct Rules {
     pub target_groups: Vec<u64>,
     /// Children of traced processes are traced.
     pub follow: bool,
+    /// Stacks are taken: a kill waits for those of its victim.
+    pub stacks: bool,
     /// Names of the marker functions, by cookie.
     pub functions: HashMap<u64, String>,
     /// The memory controller is that of cgroup v1.
@@ -140,6 +145,9 @@ impl Track {
             Kind::Mark(mark) => self.mark(at, *mark, out),
             Kind::Sigkill(sigkill) => self.sigkill(at, *sigkill, out),
             Kind::OomMark(mark) => self.oom_mark(at, *mark, out),
+            Kind::Stack(stack) => self.stack(at, *stack, out),
+            Kind::Code(code) => self.code(*code),
+            Kind::Lines(lines) => self.lines(&lines),
             // The kernel tells it of everybody whom it still holds since their exec.
             Kind::Loaded { pid } if !self.is_traced(pid) => {}
             Kind::Loaded { pid } => out.push(Output::Discover(pid)),
@@ -164,7 +172,11 @@ impl Track {
         if self.kills.is_awaited_by(&life) {
             life.wait(out);
         }
+        let parent = life.parent;
         self.lives.insert(pid, life);
+        if let Some(parent) = parent {
+            self.inherit_python(parent, pid);
+        }
     }
 
     /// Something was lost that may concern every traced life.
@@ -431,7 +443,7 @@ impl Track {
             self.bury(pid);
             return;
         };
-        for lost in kills::losses(unsent.since(life.unsent_at_kill)) {
+        for lost in losses(unsent.since(life.unsent_at_kill)) {
             life.tell(at, What::Lost(lost), out);
         }
         life.tell(at, What::Exit(exit_entry(status, peak, memory)), out);

@@ -20,11 +20,15 @@ const LONG_FILES: &[(&str, usize, &str)] = &[
         "the wiring of all stages, told in one place",
     ),
     (
-        "memtrace-ebpf/src/wire.rs",
+        "memtrace-ebpf/src/wire/mod.rs",
         450,
         "one struct after the other",
     ),
-    ("memtrace/src/entry.rs", 450, "one struct after the other"),
+    (
+        "memtrace/src/entry/mod.rs",
+        450,
+        "one struct after the other",
+    ),
     ("memtrace/src/words.rs", 550, "one flat table"),
     (
         "memtrace/src/align/mod.rs",
@@ -38,12 +42,12 @@ const LONG_FILES: &[(&str, usize, &str)] = &[
     ),
     (
         "memtrace/src/track/mod.rs",
-        500,
+        510,
         "one state machine, an arm for each event",
     ),
     (
         "memtrace/src/track/kills.rs",
-        500,
+        520,
         "signals and marks are joined in one place",
     ),
     (

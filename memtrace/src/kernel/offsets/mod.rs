@@ -116,6 +116,14 @@ const FIELDS: &[(&str, &str, &str)] = &[
     ("COUNTER_MAX", "page_counter", "max"),
 ];
 
+/// Where a task keeps the address of its thread's own storage, and how far below that the C library
+/// may have its `pthread_self`: on x86-64 it is just that (glibc and musl), on aarch64 the struct
+/// lies below the thread pointer.
+#[cfg(target_arch = "x86_64")]
+const THREAD_STORAGE: (&str, u32) = ("thread.fsbase", 0);
+#[cfg(not(target_arch = "x86_64"))]
+const THREAD_STORAGE: (&str, u32) = ("thread.uw.tp_value", 4096);
+
 impl Layout {
     /// Finds everything in a BTF blob.
     pub fn find(blob: &[u8]) -> Result<Self, LayoutError> {
@@ -142,6 +150,9 @@ impl Layout {
         // Zero says that threads keep nothing to themselves.
         let untold = btf.offset("task_struct", "rss_stat.count").unwrap_or(0);
         globals.push(("TASK_RSS", untold));
+        let (field, window) = THREAD_STORAGE;
+        globals.push(("TASK_TLS", btf.offset("task_struct", field).unwrap_or(0)));
+        globals.push(("TLS_WINDOW", window));
         let rss = rss(&btf, &mut globals)?;
         globals.push((
             "VICTIM_BY_PID",

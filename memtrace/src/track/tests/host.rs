@@ -242,6 +242,25 @@ pub(super) fn short(entry: &Entry) -> String {
             )
         }
         What::Sigkill(kill) => format!("{:?} by {}", kill.how, kill.sender.comm),
+        What::Stack(stack) => {
+            let frames: Vec<String> = stack
+                .frames
+                .iter()
+                .map(|frame| {
+                    let name = frame.function.as_deref().unwrap_or("?");
+                    let line = frame.line.map_or("?".to_owned(), |line| line.to_string());
+                    format!("{name}:{line}")
+                })
+                .collect();
+            let moved = stack.moved.map(|moved| format!(" {:+}", moved.0 >> 20));
+            format!(
+                "{:?} of {}{} {}",
+                stack.why,
+                stack.tid,
+                moved.unwrap_or_default(),
+                frames.join(" ")
+            )
+        }
         What::Neighbours(near) => {
             let one = |near: &crate::entry::Neighbour| {
                 format!(

@@ -6,3 +6,4 @@ mod kills;
 mod lives;
 mod look_back;
 mod order;
+mod stacks;

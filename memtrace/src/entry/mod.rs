@@ -5,10 +5,13 @@
 //! a recording read back gives the bytes that the live run gave. Entries hold facts, not
 //! conclusions; a fact that is not known is absent, never zero.
 
+mod stack;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::stack::{Frame, PythonState, Stack, StackWhy};
 use crate::units::{BootNanos, Bytes, Tgid, Tid};
 
 /// Version of the recording that this build writes. Readers refuse a higher one.
@@ -66,6 +69,8 @@ pub enum What {
         /// Exact memory after the change.
         memory: Memory,
     },
+    /// The stack of one of its threads. Those of a kill come right before it.
+    Stack(Box<Stack>),
     /// The kernel's OOM killer chose this process.
     OomKill(Box<OomKill>),
     /// Somebody sent this process SIGKILL and it was not the OOM killer.

@@ -5,6 +5,10 @@
 //! [`Header`]. Memory is counted in pages, in the order of the kernel's `enum` of RSS members
 //! (`include/linux/mm_types_task.h`, the same from 5.10 to 7.3).
 
+mod stack;
+
+pub use stack::*;
+
 /// Kinds of records.
 pub mod tag {
     /// [`super::Rss`]
@@ -27,6 +31,14 @@ pub mod tag {
     pub const TASK: u32 = 9;
     /// [`super::Loaded`]
     pub const LOADED: u32 = 10;
+    /// [`super::Stack`]
+    pub const STACK: u32 = 11;
+    /// [`super::Code`]
+    pub const CODE: u32 = 12;
+    /// [`super::ShortCode`]
+    pub const SHORT_CODE: u32 = 13;
+    /// [`super::Lines`]
+    pub const LINES: u32 = 14;
 }
 
 /// Longest checkpoint name or detail that is kept, without the terminating NUL.
@@ -62,8 +74,10 @@ pub mod lost {
     pub const TRACED: u32 = 4;
     /// Checkpoints that came faster than one process' may.
     pub const MARK_RATE: u32 = 5;
+    /// Stacks, and what is needed to read them.
+    pub const STACK: u32 = 6;
     /// How many classes there are.
-    pub const CLASSES: u32 = 6;
+    pub const CLASSES: u32 = 7;
 }
 
 /// Probes with a spare, as indices of the `SPARED` counters.

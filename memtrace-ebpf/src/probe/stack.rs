@@ -1,0 +1,122 @@
+//! Stacks: of the thread under whose hands RSS grew, of the one whose need of memory the OOM killer
+//! answered, and of every thread that SIGKILL is delivered to.
+//!
+//! A victim's memory is still its own when SIGKILL is delivered (`get_signal`, kernel/signal.c), and
+//! is read from its own context; user space comes too late for that. What is not resident cannot be
+//! read. The order of mark and deliveries is not fixed, so neither waits for the other.
+
+use aya_ebpf::{
+    EbpfContext,
+    helpers::{bpf_get_current_pid_tgid, generated::bpf_get_stack},
+    macros::{btf_tracepoint, raw_tracepoint},
+    programs::{BtfTracePointContext, RawTracePointContext},
+};
+use memtrace_ebpf::wire::{NATIVES, Stack, lost, tag, why};
+
+use super::python;
+use crate::{
+    config::*,
+    emit::{Wake, count_lost, header_of},
+    maps::{STACK_RING, TGID_TO_TRACED, TID_TO_KILLED, WALKS, Walk},
+    read::{self, Task},
+};
+
+const SIGKILL: i32 = 9;
+const BPF_F_USER_STACK: u64 = 1 << 8;
+
+/// Behind `rss_btf`, which has found that a stack is due.
+#[btf_tracepoint(function = "rss_stat")]
+fn growth_btf(ctx: BtfTracePointContext) -> i32 {
+    let mm: *const u8 = ctx.arg(0);
+    take(&ctx, why::GROWTH, mm as u64)
+}
+
+/// Behind `rss_raw`.
+#[raw_tracepoint(tracepoint = "rss_stat")]
+fn growth_raw(ctx: RawTracePointContext) -> i32 {
+    let mm: u64 = ctx.arg(0);
+    take(&ctx, why::GROWTH, mm)
+}
+
+/// The victim, if it is the one that asked for memory.
+#[raw_tracepoint(tracepoint = "mark_victim")]
+fn mark_stack(ctx: RawTracePointContext) -> i32 {
+    let id = bpf_get_current_pid_tgid();
+    let victim = if VICTIM_BY_PID.load() == 0 {
+        Task(ctx.arg(0))
+    } else {
+        match unsafe { TID_TO_KILLED.get(id as u32) } {
+            Some(task) => Task(*task),
+            None => return 0,
+        }
+    };
+    if victim.tgid() != (id >> 32) as u32 {
+        return 0;
+    }
+    take(&ctx, why::MARK, 0)
+}
+
+/// Threads of a process that exits get a SIGKILL, too; what their process ends with tells which.
+#[raw_tracepoint(tracepoint = "signal_deliver")]
+fn kill_stack(ctx: RawTracePointContext) -> i32 {
+    if ctx.arg::<i32>(0) != SIGKILL {
+        return 0;
+    }
+    let signal = Task::current().signal();
+    if read::at::<i32>(signal, SIGNAL_EXIT_CODE.load()) != SIGKILL {
+        return 0;
+    }
+    take(&ctx, why::KILL, 0)
+}
+
+#[inline(always)]
+fn take<C: EbpfContext>(ctx: &C, why: u32, mm: u64) -> i32 {
+    let id = bpf_get_current_pid_tgid();
+    let tgid = (id >> 32) as u32;
+    if TGID_TO_TRACED.get_ptr(tgid).is_none() {
+        return 0;
+    }
+    let Some(walk) = WALKS.get_ptr_mut(why) else {
+        return 0;
+    };
+    let walk = unsafe { &mut *walk };
+    let task = Task::current();
+    let stack = &mut walk.stack;
+    stack.header = header_of::<Stack>(tag::STACK);
+    stack.start = task.leader().start();
+    stack.tgid = tgid;
+    stack.tid = id as u32;
+    stack.why = why;
+    stack.python = 0;
+    stack.depth = 0;
+    stack.comm = task.comm();
+    if why == why::GROWTH {
+        read::exact(mm, &mut stack.pages);
+    }
+    stack.natives_len = unsafe {
+        bpf_get_stack(
+            ctx.as_ptr(),
+            stack.natives.as_mut_ptr().cast(),
+            (8 * NATIVES) as u32,
+            BPF_F_USER_STACK,
+        )
+    } as i32;
+    python::walk(walk, task, why, tgid);
+    send(walk, why);
+    0
+}
+
+#[inline(always)]
+fn send(walk: &Walk, why: u32) {
+    let wake = if why == why::GROWTH {
+        Wake::IfCaughtUp
+    } else {
+        Wake::Now
+    };
+    if STACK_RING
+        .output::<Stack>(&walk.stack, wake.flags())
+        .is_err()
+    {
+        count_lost(lost::STACK);
+    }
+}

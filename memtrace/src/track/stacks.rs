@@ -1,0 +1,81 @@
+//! Stacks of traced lives: frames get names, growth is counted from stack to stack.
+
+use super::{Life, Output, Track, codes::Codes};
+use crate::{
+    entry::{Stack as StackEntry, StackWhy, What},
+    event::{Code, Lines, Stack},
+    python::layout::Layout,
+    units::{BootNanos, Tgid},
+};
+
+impl Track {
+    /// A process runs a Python that is like this, or none that is known.
+    pub fn python(&mut self, pid: Tgid, layout: Option<Layout>) {
+        if let Some(life) = self.lives.get_mut(&pid) {
+            let is_known = life.codes.as_ref().map(|codes| codes.layout()) == layout;
+            if !is_known {
+                life.codes = layout.map(|layout| Box::new(Codes::new(layout)));
+            }
+        }
+    }
+
+    /// The child's memory is a copy of its parent's, with the same Python at the same addresses.
+    pub(super) fn inherit_python(&mut self, parent: Tgid, child: Tgid) {
+        let parent = self.lives.get(&parent);
+        let layout = parent.and_then(|life| life.codes.as_ref().map(|codes| codes.layout()));
+        self.python(child, layout);
+    }
+
+    pub(super) fn code(&mut self, code: Code) {
+        if let Some(codes) = self.codes((code.pid, code.started)) {
+            codes.add(code);
+        }
+    }
+
+    pub(super) fn lines(&mut self, lines: &Lines) {
+        if let Some(codes) = self.codes((lines.pid, lines.started)) {
+            codes.add_lines(lines);
+        }
+    }
+
+    fn codes(&mut self, who: (Tgid, BootNanos)) -> Option<&mut Codes> {
+        let life = self.living_or_held(who)?;
+        life.codes.as_deref_mut()
+    }
+
+    pub(super) fn stack(&mut self, at: BootNanos, stack: Stack, out: &mut Vec<Output>) {
+        if stack.why != StackWhy::Growth {
+            self.kills.stack_came(at, (stack.pid, stack.started));
+        }
+        let Some(life) = self.living_or_held((stack.pid, stack.started)) else {
+            return;
+        };
+        let moved = stack.rss.map(|rss| life.moved_to(rss));
+        let frames = life.codes.as_ref().map_or_else(Vec::new, |codes| {
+            stack
+                .frames
+                .iter()
+                .map(|frame| codes.frame(*frame))
+                .collect()
+        });
+        let entry = StackEntry {
+            why: stack.why,
+            tid: stack.tid,
+            comm: stack.comm,
+            moved,
+            frames,
+            omitted: stack.omitted,
+            python: stack.python,
+        };
+        life.tell(at, What::Stack(Box::new(entry)), out);
+    }
+
+    /// The life of this very process, also one that has ended and waits for its kill.
+    fn living_or_held(&mut self, who: (Tgid, BootNanos)) -> Option<&mut Life> {
+        let is_it = |life: &Life| (life.pid, life.started) == who;
+        match self.lives.get_mut(&who.0) {
+            Some(life) if is_it(life) => Some(life),
+            _ => self.kills.held_life(who),
+        }
+    }
+}
