@@ -276,6 +276,7 @@ pub fn mark_body(lang: Lang, mark: &Mark, sign: &str) -> String {
         rss,
         total,
         own,
+        lines: _,
     } = mark;
     let name = mark_name(lang, mark);
     let details = details

@@ -3,10 +3,10 @@
 
 use crate::{
     entry::{
-        Begin, Checkpoint, Entry, Lang, Memory, NameState, Precision, Program, RECORDING_VERSION,
-        Style, What,
+        Begin, Checkpoint, Entry, Frame, Lang, Memory, NameState, Precision, Program, PythonState,
+        RECORDING_VERSION, Stack, StackWhy, Style, What,
     },
-    units::{BootNanos, Bytes, Tgid, Tid},
+    units::{BootNanos, Bytes, Delta, Tgid, Tid},
 };
 
 /// `python3 backtest.py`, PID 12345, begun at 10:30:45 in Shanghai with 60 MB.
@@ -79,5 +79,38 @@ pub(crate) fn checkpoint(second: u64, name: &str, mb: u64) -> Entry {
     Entry {
         at: seconds(second),
         what: What::Checkpoint(checkpoint),
+    }
+}
+
+/// A frame at a line.
+pub(crate) fn frame(file: &str, line: u32, function: &str) -> Frame {
+    Frame {
+        file: Some(file.into()),
+        line: Some(line),
+        function: Some(function.into()),
+    }
+}
+
+/// A stack of frames, taken for this.
+pub(crate) fn stack(why: StackWhy, tid: u32, frames: &[(&str, u32, &str)]) -> Stack {
+    Stack {
+        why,
+        tid: Tid(tid),
+        comm: "python3".to_owned(),
+        moved: None,
+        frames: frames
+            .iter()
+            .map(|(file, line, function)| frame(file, *line, function))
+            .collect(),
+        omitted: 0,
+        python: PythonState::Whole,
+    }
+}
+
+/// The stack on which RSS was found to have moved by so many MB.
+pub(crate) fn grew(tid: u32, mb: i64, frames: &[(&str, u32, &str)]) -> Stack {
+    Stack {
+        moved: Some(Delta(mb << 20)),
+        ..stack(StackWhy::Growth, tid, frames)
     }
 }

@@ -185,6 +185,19 @@ impl Marks {
         kept.tail.back().or(kept.head.last())
     }
 
+    /// A checkpoint of this own growth would be among the [`Self::TOP`] now.
+    pub fn ranks(&self, own: Delta) -> bool {
+        let top = self.top();
+        let full = top.len() == Self::TOP;
+        let is_among = !full || top.last().is_some_and(|last| own > last.own);
+        Self::shows(own) && is_among
+    }
+
+    /// Growth that does not read +0.00MB.
+    pub fn shows(by: Delta) -> bool {
+        by.0 >= Self::SMALLEST
+    }
+
     /// Those that grew, by own growth, the largest first, the earlier first among equals.
     pub fn top(&self) -> &[Arc<Mark>] {
         self.0.as_ref().map_or(&[], |kept| &kept.top)
@@ -211,8 +224,7 @@ impl Kept {
     }
 
     fn rank(&mut self, mark: &Arc<Mark>) {
-        // What would read +0.00MB is no growth.
-        if mark.own.0 < Marks::SMALLEST {
+        if !Marks::shows(mark.own) {
             return;
         }
         let place = self.top.partition_point(|other| other.own >= mark.own);

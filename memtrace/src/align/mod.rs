@@ -17,7 +17,9 @@ use std::sync::Arc;
 
 use self::{
     book::{Book, Reading, Recent},
+    growth::{Grown, Growth},
     row::{Level, Line, Mark, Row, Threshold},
+    threads::Threads,
 };
 use crate::{
     clock::Clock,
@@ -28,7 +30,9 @@ use crate::{
 };
 
 pub mod book;
+pub mod growth;
 pub mod row;
+pub mod threads;
 
 #[cfg(test)]
 mod tests;
@@ -52,6 +56,10 @@ pub struct Story {
     pub critical: Bytes,
     /// Its figures.
     pub book: Book,
+    /// Where it grew; of most lives no stack is taken, and these take no room.
+    pub growth: Option<Box<Growth>>,
+    /// What its threads were at when it was killed, if that was told.
+    pub threads: Option<Box<Threads>>,
     /// Its killer, and the checkpoints and growth as they stood at that instant.
     pub kill: Option<Box<Kill>>,
     /// Other processes at the kill.
@@ -79,6 +87,8 @@ pub struct Kill {
     pub recent: Option<Recent>,
     /// The last checkpoint before it.
     pub mark: Option<Arc<Mark>>,
+    /// The lines that grew most in the last minute before it.
+    pub lines: Vec<Grown>,
 }
 
 /// Who killed a process.
@@ -115,6 +125,8 @@ impl Story {
             warning: begin.style.warning,
             critical: begin.style.critical,
             book,
+            growth: None,
+            threads: None,
             kill: None,
             neighbours: None,
             end: None,
@@ -154,7 +166,7 @@ impl Story {
         self.latest = self.latest.max(at);
         match &entry.what {
             // A second beginning of the same life says nothing new.
-            What::Begin(_) | What::Stack(_) => {}
+            What::Begin(_) => {}
             What::Rename { comm } => self.rename(at, comm, rows),
             What::Exec { program } => self.exec(at, program, rows),
             What::Child { pid } => rows.push(self.row(at, Line::Child(*pid))),
@@ -170,6 +182,7 @@ impl Story {
             }
             What::Checkpoint(checkpoint) => self.checkpoint(at, checkpoint, rows),
             What::Rss { memory } => self.rss(at, *memory, rows),
+            What::Stack(stack) => self.stack(at, stack),
             What::OomKill(kill) => self.oom_killed(at, kill, rows),
             What::Sigkill(kill) => self.sigkilled(at, kill, rows),
             What::Neighbours(neighbours) => self.neighbours = Some(neighbours.clone().into()),
@@ -296,6 +309,10 @@ impl Story {
             self.move_baseline(at, rss, rows);
         }
         self.settle_baseline(at, rss, rows);
+        let own = previous.map_or(Delta(0), |previous| rss.since(previous));
+        let ranks = self.book.marks.ranks(own);
+        let growth = self.growth.as_mut();
+        let lines = growth.map_or_else(Vec::new, |growth| growth.mark(ranks));
         let mark = self.book.marks.push(Mark {
             number: 0,
             at,
@@ -309,7 +326,8 @@ impl Story {
             place: None,
             rss,
             total: self.book.total(rss),
-            own: previous.map_or(Delta(0), |previous| rss.since(previous)),
+            own,
+            lines,
         });
         rows.push(Row {
             at,
@@ -393,12 +411,15 @@ impl Story {
             let rss = self.book.last.map(|reading| reading.rss);
             let mark = self.book.marks.last().cloned();
             let recent = self.book.recent(at);
+            let growth = self.growth.as_ref();
+            let lines = growth.map_or_else(Vec::new, |growth| growth.recent(at));
             self.kill = Some(Box::new(Kill {
                 at,
                 by,
                 rss,
                 recent,
                 mark,
+                lines,
             }));
         }
     }

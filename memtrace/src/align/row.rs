@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::growth::Grown;
 use crate::{
     entry::{Exit, NameState, OomKill, Program, Sigkill},
     loss,
@@ -121,6 +122,8 @@ pub struct Mark {
     pub total: Delta,
     /// Growth since the previous checkpoint; zero for the first.
     pub own: Delta,
+    /// The lines that grew most since then, if stacks tell and it is one of the ten that grew most.
+    pub lines: Vec<Grown>,
 }
 
 impl Mark {

@@ -1,8 +1,12 @@
-use super::{book::Marks, *};
+use super::{
+    book::Marks,
+    threads::{First, Threads},
+    *,
+};
 use crate::{
-    entry::{Lost, NameState, Style},
+    entry::{Actor, Lost, NameState, PythonState, SigkillKind, Stack, StackWhy, Style},
     loss,
-    sample::{begin, checkpoint, memory_mb, rss, seconds},
+    sample::{begin, checkpoint, frame, grew, memory_mb, rss, seconds, stack},
     units::Tid,
 };
 
@@ -214,19 +218,23 @@ fn many_checkpoints_keep_their_ends_their_count_and_the_largest() {
     );
 }
 
+fn sigkill(second: u64, pid: u32) -> Entry {
+    let kill = Sigkill {
+        sender: Actor {
+            pid: crate::units::Tgid(pid),
+            ..Actor::default()
+        },
+        how: SigkillKind::Kill,
+        memory: None,
+    };
+    Entry {
+        at: seconds(second),
+        what: What::Sigkill(kill.into()),
+    }
+}
+
 #[test]
 fn the_first_kill_is_the_one_that_counts_and_keeps_how_things_stood() {
-    let sigkill = |second, pid| Entry {
-        at: seconds(second),
-        what: What::Sigkill(Box::new(Sigkill {
-            sender: crate::entry::Actor {
-                pid: crate::units::Tgid(pid),
-                ..Default::default()
-            },
-            how: crate::entry::SigkillKind::Kill,
-            memory: None,
-        })),
-    };
     let (story, _) = rows_of(
         begin(),
         &[
@@ -242,6 +250,136 @@ fn the_first_kill_is_the_one_that_counts_and_keeps_how_things_stood() {
         (kill.rss, kill.mark.map(|mark| mark.number)),
         (Some(Bytes::from_mb(60)), Some(1))
     );
+}
+
+fn taken(second: u64, stack: Stack) -> Entry {
+    Entry {
+        at: seconds(second),
+        what: What::Stack(stack.into()),
+    }
+}
+
+/// Threads in the order of a reader, and why the first one is it.
+fn threads(story: &Story) -> (Vec<u32>, Option<First>) {
+    let first = story.first_thread();
+    let (Some(threads), Some((stack, why))) = (&story.threads, first) else {
+        return (Vec::new(), None);
+    };
+    let order = threads.in_order(stack.tid);
+    (order.iter().map(|stack| stack.tid.0).collect(), Some(why))
+}
+
+#[test]
+fn stacks_write_no_lines_and_a_killed_process_grows_no_more() {
+    let (story, rows) = rows_of(
+        begin(),
+        &[
+            taken(1, grew(9, 5, &[("a.py", 1, "f")])),
+            sigkill(2, 7),
+            taken(3, grew(9, -400, &[("a.py", 1, "f")])),
+        ],
+    );
+    assert_eq!(rows.len(), 1);
+    assert_eq!(story.growth.unwrap().total.net, Delta(5 << 20));
+    let lines = story.kill.unwrap().lines;
+    assert_eq!((lines.len(), lines[0].moved.net), (1, Delta(5 << 20)));
+}
+
+#[test]
+fn a_checkpoint_keeps_the_lines_of_its_interval() {
+    let (story, _) = rows_of(
+        begin(),
+        &[
+            taken(1, grew(9, 500, &[("a.py", 1, "f")])),
+            checkpoint(2, "a", 560),
+            taken(3, grew(9, 5, &[("a.py", 2, "f")])),
+            checkpoint(4, "b", 565),
+            taken(5, grew(9, -5, &[("a.py", 3, "f")])),
+            checkpoint(6, "c", 560),
+        ],
+    );
+    let lines: Vec<_> = story
+        .book
+        .marks
+        .head()
+        .iter()
+        .map(|mark| mark.lines.len())
+        .collect();
+    // The first has nothing before it, and the last did not grow.
+    assert_eq!(lines, [0, 1, 0]);
+}
+
+#[test]
+fn the_thread_that_asked_for_the_memory_goes_first() {
+    let at = |why, tid| taken(1, stack(why, tid, &[("a.py", 1, "f")]));
+    let idle = |tid| {
+        taken(
+            1,
+            Stack {
+                python: PythonState::OtherThread,
+                ..stack(StackWhy::Kill, tid, &[])
+            },
+        )
+    };
+    let grew = taken(1, grew(8, 5, &[("a.py", 1, "f")]));
+    let of = |entries: &[Entry]| threads(&rows_of(begin(), entries).0);
+    let kill = StackWhy::Kill;
+    assert_eq!(
+        of(&[
+            grew.clone(),
+            at(kill, 7),
+            at(kill, 8),
+            at(kill, 9),
+            at(StackWhy::Mark, 9)
+        ]),
+        (vec![9, 7, 8], Some(First::Asked))
+    );
+    assert_eq!(
+        of(&[idle(5), at(kill, 7), at(kill, 8), grew]),
+        (vec![8, 7, 5], Some(First::GrewLast))
+    );
+    assert_eq!(
+        of(&[idle(5), at(kill, 8), at(kill, 7)]),
+        (vec![7, 8, 5], Some(First::RunsPython))
+    );
+    assert_eq!(of(&[idle(6), idle(5)]), (vec![6, 5], Some(First::Any)));
+    assert_eq!(of(&[]), (vec![], None));
+}
+
+#[test]
+fn stacks_of_a_sigkill_may_come_after_it() {
+    let (story, _) = rows_of(
+        begin(),
+        &[sigkill(1, 7), taken(2, stack(StackWhy::Kill, 3, &[]))],
+    );
+    assert_eq!(threads(&story), (vec![3], Some(First::Any)));
+}
+
+#[test]
+fn of_two_stacks_of_a_thread_the_one_that_says_more_stays() {
+    let whole = stack(StackWhy::Kill, 3, &[("a.py", 1, "f"), ("a.py", 9, "main")]);
+    let torn = Stack {
+        python: PythonState::Torn,
+        ..stack(StackWhy::Mark, 3, &[("a.py", 1, "f")])
+    };
+    for two in [[&torn, &whole], [&whole, &torn]] {
+        let mut threads = Threads::default();
+        two.into_iter().for_each(|stack| threads.push(stack));
+        let (first, why) = threads.first(None, None).unwrap();
+        assert_eq!((first, why), (&whole, First::Asked));
+    }
+}
+
+#[test]
+fn threads_beyond_the_bound_are_counted_and_the_one_that_asked_is_kept() {
+    let mut threads = Threads::default();
+    for tid in 0..100 {
+        threads.push(&stack(StackWhy::Kill, tid, &[]));
+    }
+    threads.push(&stack(StackWhy::Mark, 500, &[("a.py", 1, "f")]));
+    let kept = threads.in_order(Tid(500));
+    assert_eq!(kept[0].frames, [frame("a.py", 1, "f")]);
+    assert_eq!((kept.len(), threads.left_out()), (Threads::MOST, 37));
 }
 
 #[test]

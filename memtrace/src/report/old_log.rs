@@ -175,6 +175,7 @@ impl Life {
                     rss,
                     total,
                     own,
+                    lines: Vec::new(),
                 });
             }
             Said::Background { rss, total } => self.seen(at, rss, Some(total)),

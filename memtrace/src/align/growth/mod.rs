@@ -1,0 +1,336 @@
+//! Where memory grew, by the stacks that were taken while it did: by line, by function, since the
+//! last checkpoint, and in the last minute. In bounded room: what finds none is charged to
+//! [`Place::Others`], so that the sums stay whole.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
+};
+
+use super::book::{Book, Marks};
+use crate::{
+    entry::{Frame, PythonState, Stack},
+    units::{BootNanos, Delta, Tid},
+};
+
+/// What growth is charged to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// A line: the innermost Python frame. A function, where the frame has no line.
+    Code(Frame),
+    /// A thread of this name that runs no Python.
+    NoPython(Arc<str>),
+    /// A thread of this name whose innermost frame could not be read.
+    Unread(Arc<str>),
+    /// A thread of this name, of a process that is not known to run a CPython.
+    NoInterpreter(Arc<str>),
+    /// All that found no room.
+    Others,
+}
+
+/// Growth of one place.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// All moves.
+    pub net: Delta,
+    /// The moves upwards alone.
+    pub gained: Delta,
+}
+
+/// A place and its growth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grown {
+    /// Where.
+    pub place: Place,
+    /// By how much.
+    pub moved: Moved,
+}
+
+/// The growth of one life.
+#[derive(Debug)]
+pub struct Growth {
+    /// Of all stacks together.
+    pub total: Moved,
+    /// How many stacks there were.
+    pub stacks: u64,
+    /// How many of them miss frames, so that [`Self::functions`] misses callers.
+    pub incomplete: u64,
+    /// The thread of the last one.
+    pub last: Option<Tid>,
+    lines: Table,
+    functions: Table,
+    interval: Table,
+    window: Window,
+}
+
+/// Places and their growth, so many at most. When they are full the lighter half becomes others: a
+/// line that begins to grow late still finds room.
+#[derive(Debug)]
+struct Table {
+    places: HashMap<Place, Row>,
+    others: Moved,
+    next: u64,
+    most: usize,
+}
+
+#[derive(Debug, Default)]
+struct Row {
+    moved: Moved,
+    /// Its place among all: the earlier one goes first among equals.
+    order: u64,
+}
+
+/// The last minute in slices of a second.
+#[derive(Debug, Default)]
+struct Window(VecDeque<Slice>);
+
+#[derive(Debug)]
+struct Slice {
+    from: BootNanos,
+    lines: Table,
+}
+
+impl Place {
+    /// Where a stack's growth belongs: never a place that is not known to be it.
+    pub fn of(stack: &Stack) -> Self {
+        let innermost = stack.frames.first();
+        let named = innermost.filter(|frame| frame.file.is_some() || frame.function.is_some());
+        if let Some(frame) = named {
+            return Self::Code(frame.clone());
+        }
+        let comm = Arc::from(stack.comm.as_str());
+        match stack.python {
+            PythonState::OtherThread => Self::NoPython(comm),
+            PythonState::Unknown => Self::NoInterpreter(comm),
+            PythonState::Whole if innermost.is_none() => Self::NoPython(comm),
+            PythonState::Whole | PythonState::Cut | PythonState::Torn => Self::Unread(comm),
+        }
+    }
+
+    /// The functions on a stack, the outermost first, each once however often it calls itself.
+    fn functions(frames: &[Frame]) -> Vec<Self> {
+        let mut seen = HashSet::new();
+        let function = |frame: &Frame| {
+            Self::Code(Frame {
+                line: None,
+                ..frame.clone()
+            })
+        };
+        let named = frames.iter().rev().filter(|frame| frame.function.is_some());
+        named
+            .filter(|frame| seen.insert((&frame.file, &frame.function)))
+            .map(function)
+            .collect()
+    }
+}
+
+impl Moved {
+    /// One move.
+    fn by(delta: Delta) -> Self {
+        Self {
+            net: delta,
+            gained: Delta(delta.0.max(0)),
+        }
+    }
+
+    /// The moves downwards alone: not above zero.
+    pub fn shrunk(self) -> Delta {
+        Delta(self.net.0.saturating_sub(self.gained.0))
+    }
+
+    fn add(&mut self, other: Self) {
+        self.net.0 = self.net.0.saturating_add(other.net.0);
+        self.gained.0 = self.gained.0.saturating_add(other.gained.0);
+    }
+}
+
+impl Default for Growth {
+    fn default() -> Self {
+        Self {
+            total: Moved::default(),
+            stacks: 0,
+            incomplete: 0,
+            last: None,
+            lines: Table::new(Self::MOST),
+            functions: Table::new(Self::MOST),
+            interval: Table::new(Self::MOST),
+            window: Window::default(),
+        }
+    }
+}
+
+impl Growth {
+    /// Lines, and functions, that are told apart.
+    pub const MOST: usize = 4096;
+
+    /// Lines that are told of a checkpoint, and of the last minute.
+    pub const HEAVIEST: usize = 3;
+
+    /// Charges what RSS moved by to the stack that it was found on.
+    pub fn apply(&mut self, at: BootNanos, stack: &Stack) {
+        let moved = Moved::by(stack.moved.unwrap_or_default());
+        let place = Place::of(stack);
+        self.total.add(moved);
+        self.stacks += 1;
+        self.last = Some(stack.tid);
+        let is_torn = matches!(stack.python, PythonState::Cut | PythonState::Torn);
+        self.incomplete += u64::from(is_torn || stack.omitted > 0);
+        match &place {
+            Place::Code(_) => {
+                for function in Place::functions(&stack.frames) {
+                    self.functions.add(function, moved);
+                }
+            }
+            other => self.functions.add(other.clone(), moved),
+        }
+        self.window.add(at, place.clone(), moved);
+        self.interval.add(place.clone(), moved);
+        self.lines.add(place, moved);
+    }
+
+    /// Growth by line, the largest net growth first; the others last, if there are any.
+    pub fn lines(&self) -> Vec<Grown> {
+        self.lines.sorted()
+    }
+
+    /// Growth by function, with what it calls, the largest net growth first. One move counts for
+    /// each function on its stack, so these do not add up, and there are no others.
+    pub fn functions(&self) -> Vec<Grown> {
+        let mut functions = self.functions.sorted();
+        functions.retain(|grown| grown.place != Place::Others);
+        functions
+    }
+
+    /// A checkpoint: what grows from now on belongs to the next one. Gives the lines that grew most
+    /// since the last one, if they are wanted.
+    pub fn mark(&mut self, wanted: bool) -> Vec<Grown> {
+        let lines = if wanted {
+            heaviest(&self.interval)
+        } else {
+            Vec::new()
+        };
+        self.interval.clear();
+        lines
+    }
+
+    /// The lines that grew most in the last [`Book::WINDOW_SECONDS`].
+    pub fn recent(&self, now: BootNanos) -> Vec<Grown> {
+        let start = now.minus_seconds(Book::WINDOW_SECONDS);
+        let mut sum = Table::new(Window::SLICES * Window::MOST);
+        for slice in self.window.0.iter().filter(|slice| slice.from >= start) {
+            for Grown { place, moved } in slice.lines.sorted() {
+                sum.add(place, moved);
+            }
+        }
+        heaviest(&sum)
+    }
+}
+
+/// The first few of a table, as far as their growth shows.
+fn heaviest(table: &Table) -> Vec<Grown> {
+    let mut sorted = table.sorted();
+    sorted.retain(|grown| grown.place != Place::Others && Marks::shows(grown.moved.net));
+    sorted.truncate(Growth::HEAVIEST);
+    sorted
+}
+
+impl Table {
+    fn new(most: usize) -> Self {
+        Self {
+            places: HashMap::new(),
+            others: Moved::default(),
+            next: 0,
+            most,
+        }
+    }
+
+    fn add(&mut self, place: Place, moved: Moved) {
+        if place == Place::Others {
+            return self.others.add(moved);
+        }
+        if self.places.len() >= self.most && !self.places.contains_key(&place) {
+            self.shed();
+        }
+        let next = &mut self.next;
+        let row = self.places.entry(place).or_insert_with(|| {
+            *next += 1;
+            Row {
+                moved: Moved::default(),
+                order: *next,
+            }
+        });
+        row.moved.add(moved);
+    }
+
+    /// The half that gained least goes to the others.
+    fn shed(&mut self) {
+        let mut weights: Vec<_> = self.places.values().map(Row::weight).collect();
+        weights.sort_unstable();
+        let middle = weights[weights.len() / 2];
+        let others = &mut self.others;
+        self.places.retain(|_, row| {
+            let stays = row.weight() < middle;
+            if !stays {
+                others.add(row.moved);
+            }
+            stays
+        });
+    }
+
+    fn clear(&mut self) {
+        self.places.clear();
+        self.others = Moved::default();
+    }
+
+    fn sorted(&self) -> Vec<Grown> {
+        let mut rows: Vec<_> = self.places.iter().collect();
+        rows.sort_unstable_by_key(|(_, row)| (-i128::from(row.moved.net.0), row.order));
+        let grown = |(place, row): (&Place, &Row)| Grown {
+            place: place.clone(),
+            moved: row.moved,
+        };
+        let others = Grown {
+            place: Place::Others,
+            moved: self.others,
+        };
+        let others = Some(others).filter(|others| others.moved != Moved::default());
+        rows.into_iter().map(grown).chain(others).collect()
+    }
+}
+
+impl Row {
+    /// Sorts the heaviest first, and the earlier first among equals.
+    fn weight(&self) -> (i128, u64) {
+        (-i128::from(self.moved.gained.0), self.order)
+    }
+}
+
+impl Window {
+    /// A slice takes what comes within so much of its first.
+    const SLICE_NANOS: u64 = 1_000_000_000;
+
+    /// Slices that can lie within the window.
+    const SLICES: usize = 61;
+
+    /// Lines of a slice that are told apart.
+    const MOST: usize = 64;
+
+    fn add(&mut self, at: BootNanos, place: Place, moved: Moved) {
+        let goes_on = |slice: &Slice| at.0.saturating_sub(slice.from.0) < Self::SLICE_NANOS;
+        if !self.0.back().is_some_and(goes_on) {
+            self.0.push_back(Slice {
+                from: at,
+                lines: Table::new(Self::MOST),
+            });
+        }
+        let slice = self.0.back_mut().expect("there is a slice");
+        slice.lines.add(place, moved);
+        let start = slice.from.minus_seconds(Book::WINDOW_SECONDS);
+        while self.0.front().is_some_and(|slice| slice.from < start) {
+            self.0.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
