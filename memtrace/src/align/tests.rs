@@ -364,7 +364,9 @@ fn of_two_stacks_of_a_thread_the_one_that_says_more_stays() {
     };
     for two in [[&torn, &whole], [&whole, &torn]] {
         let mut threads = Threads::default();
-        two.into_iter().for_each(|stack| threads.push(stack));
+        for stack in two {
+            threads.push(stack);
+        }
         let (first, why) = threads.first(None, None).unwrap();
         assert_eq!((first, why), (&whole, First::Asked));
     }

@@ -77,8 +77,8 @@ fn two_functions_of_a_line_are_two_places() {
 #[test]
 fn what_has_no_python_frame_is_charged_to_its_thread_and_to_no_line() {
     let without = |python, frames| Stack {
-        python,
         frames,
+        python,
         ..grew(1, 1, &[])
     };
     let nameless = Frame {
