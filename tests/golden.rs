@@ -102,6 +102,8 @@ fn check(name: &str) {
 fn within_fifty_lines(report: &str) {
     let line = |sign: &str| report.lines().position(|line| line.starts_with(sign));
     let after_top = line("⚠️")
+        .or(line("📈"))
+        .or(line("🧵"))
         .or(line("📍"))
         .expect("a report lists its checkpoints");
     assert!(after_top <= 51, "the top ten ends at line {after_top}");
@@ -114,16 +116,23 @@ fn within_fifty_lines(report: &str) {
     );
 }
 
-/// The log without its report gives a report with the same top ten and the same checkpoints.
+/// The log without its report gives a report with the same top ten and the same checkpoints, but for
+/// the lines under the ten that stacks tell: a log has none.
 fn rebuilds(log: &str, report: &str) {
     let mut reader = report::old_log::Reader::new("log");
     let lines = log.strip_suffix(report).expect("the report ends the log");
     lines.lines().for_each(|line| reader.line(line));
     let rebuilt = reader.finish();
     assert_eq!(rebuilt.len(), 1);
-    for sign in ["🔥", "📍"] {
-        assert_eq!(section(&rebuilt[0], sign), section(report, sign));
-    }
+    assert_eq!(section(&rebuilt[0], "📍"), section(report, "📍"));
+    let has_stacks = !section(report, "📈").is_empty();
+    let top = |report| {
+        let lines = section(report, "🔥").into_iter();
+        lines
+            .filter(|line| !has_stacks || !line.starts_with("     "))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(top(&rebuilt[0]), top(report));
     assert!(
         !rebuilt[0].contains('×'),
         "no line of ours is unreadable: {}",
@@ -202,6 +211,26 @@ fn golden_detached() {
 #[test]
 fn golden_recording_that_breaks_off() {
     check("breaks_off");
+}
+
+#[test]
+fn golden_oom_at_the_line_that_grew_most() {
+    check("stacks");
+}
+
+#[test]
+fn golden_asleep_while_another_process_hit_the_limit() {
+    check("stacks_asleep");
+}
+
+#[test]
+fn golden_sigkill_deep_in_a_library() {
+    check("stacks_sigkill");
+}
+
+#[test]
+fn golden_oom_in_a_thread_without_python() {
+    check("stacks_blas");
 }
 
 #[test]

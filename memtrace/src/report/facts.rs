@@ -198,6 +198,17 @@ pub(super) fn grown(
     mark: Option<&Mark>,
     rss: Option<Bytes>,
 ) -> Option<String> {
+    let nothing = || say(lang, Word::NeverGrown).to_owned();
+    mark.map(|_| grown_marks(lang, book, mark, rss).unwrap_or_else(nothing))
+}
+
+/// Likewise; nothing where nothing grew.
+pub(super) fn grown_marks(
+    lang: Lang,
+    book: &Book,
+    mark: Option<&Mark>,
+    rss: Option<Bytes>,
+) -> Option<String> {
     let mark = mark?;
     let since = rss.map(|rss| rss.since(mark.rss)).filter(|by| by.0 > 0);
     let name = |mark: &Mark| phrase::short_mark_name(lang, mark);
@@ -207,10 +218,7 @@ pub(super) fn grown(
         .into_iter()
         .chain(top.map(|mark| format!("[{}] {}", name(mark), mark.own)))
         .collect();
-    match parts.as_slice() {
-        [] => Some(say(lang, Word::NeverGrown).to_owned()),
-        parts => Some(parts.join(", ")),
-    }
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 pub(super) const fn group_label(constraint: &Constraint) -> Word {

@@ -4,12 +4,15 @@
 
 use crate::{align::Story, entry::Style, phrase};
 
-use self::page::Page;
+use self::{page::Page, places::Names};
 
 mod facts;
+mod growth;
 pub mod log_lines;
 pub mod old_log;
 mod page;
+mod places;
+mod position;
 mod verdict;
 
 #[cfg(test)]
@@ -34,6 +37,8 @@ pub fn text(story: &Story) -> String {
         ending: verdict::ending(story).text(),
         kernel_peak: verdict::kernel_peak(story),
         book: &story.book,
+        names: Names::of(story),
+        stacks: growth::by_line(story) + &growth::at_kill(story),
     }
     .text()
 }

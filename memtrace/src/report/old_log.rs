@@ -7,6 +7,7 @@ use super::{
     facts,
     log_lines::{self, LogLine, Said},
     page::Page,
+    places::Names,
     verdict::Ending,
 };
 use crate::{
@@ -269,6 +270,8 @@ impl Life {
             ending: self.ending().text(),
             kernel_peak: None,
             book: &self.book,
+            names: Names::default(),
+            stacks: String::new(),
         };
         Some(page.text())
     }

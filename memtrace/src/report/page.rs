@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use super::places::Names;
 use crate::{
     align::{
         book::{Book, Marks},
@@ -11,13 +12,19 @@ use crate::{
     clock::Clock,
     entry::{Lang, Precision},
     phrase::{self, RULE, mark_body},
-    text::{cut, escape},
+    text::{cut, escape, width},
     units::{BootNanos, Bytes},
     words::{Word, fill, loss_advice, loss_name, say},
 };
 
 /// Columns after which a checkpoint's details in the top ten are cut; the list has them in full.
 const DETAIL_COLUMNS: usize = 100;
+
+/// Columns that they have at least, before the lines that grew.
+const LEAST_COLUMNS: usize = 40;
+
+/// The line of the page, its first rule included, that the top ten end at.
+const TOP_ENDS: usize = 50;
 
 /// All that a report shows.
 pub(super) struct Page<'a> {
@@ -37,6 +44,10 @@ pub(super) struct Page<'a> {
     pub kernel_peak: Option<Bytes>,
     /// The figures.
     pub book: &'a Book,
+    /// The names of the files that the top ten name.
+    pub names: Names,
+    /// What stacks tell: whole sections.
+    pub stacks: String,
 }
 
 impl Page<'_> {
@@ -51,8 +62,9 @@ impl Page<'_> {
         );
         text.push_str(&self.ending);
         text.push_str(&self.state());
-        text.push_str(&self.top());
+        text.push_str(&self.top(text.lines().count()));
         text.push_str(&self.lost());
+        text.push_str(&self.stacks);
         text.push_str(&self.checkpoints());
         text + "\n" + RULE + "\n"
     }
@@ -98,10 +110,20 @@ impl Page<'_> {
         section("📊", say(lang, Word::State), &lines.concat())
     }
 
-    fn top(&self) -> String {
+    /// The ten, below so many lines. Where these are many, the last ones have no line of their own
+    /// under them.
+    fn top(&self, above: usize) -> String {
+        let marks = self.book.marks.top();
+        let headed = above + 2 + marks.len();
+        let mut room = TOP_ENDS.saturating_sub(headed);
         let mut lines = String::new();
-        for (place, mark) in self.book.marks.top().iter().enumerate() {
+        for (place, mark) in marks.iter().enumerate() {
             lines.push_str(&self.top_line(place + 1, mark));
+            let below = Some(self.below(mark)).filter(|text| !text.is_empty() && room > 0);
+            if let Some(below) = below {
+                room -= 1;
+                push(&mut lines, format_args!("     {below}\n"));
+            }
         }
         if lines.is_empty() {
             lines = format!("  {}\n", say(self.lang, Word::TopEmpty));
@@ -112,23 +134,30 @@ impl Page<'_> {
     fn top_line(&self, place: usize, mark: &Mark) -> String {
         let name = phrase::mark_name(self.lang, mark);
         let total = say(self.lang, Word::TotalRss);
-        let line = format!(
+        format!(
             "  #{place} [{name}] {} ({total}{}){}\n",
             mark.own,
             mark.rss,
             problem(mark)
-        );
-        // One line under it at most: ten of three lines would not stand within the fifty.
-        let below: Vec<String> = mark
-            .details
-            .iter()
-            .chain(&mark.place)
+        )
+    }
+
+    /// What else there is of a checkpoint, in one line: ten of three would not stand within the fifty.
+    fn below(&self, mark: &Mark) -> String {
+        let lines = self.names.grown(self.lang, &mark.lines);
+        let lines = Some(cut(&lines, DETAIL_COLUMNS)).filter(|lines| !lines.is_empty());
+        let taken = lines.as_ref().map_or(0, |lines| width(lines) + 3);
+        let columns = DETAIL_COLUMNS.saturating_sub(taken).max(LEAST_COLUMNS);
+        let said = mark.details.iter().chain(&mark.place);
+        let said = said
             .map(|text| escape(text))
-            .collect();
-        match below.as_slice() {
-            [] => line,
-            below => format!("{line}     {}\n", cut(&below.join(" | "), DETAIL_COLUMNS)),
-        }
+            .collect::<Vec<_>>()
+            .join(" | ");
+        let said = Some(cut(&said, columns)).filter(|said| !said.is_empty());
+        said.into_iter()
+            .chain(lines)
+            .collect::<Vec<_>>()
+            .join(" | ")
     }
 
     fn lost(&self) -> String {
@@ -182,7 +211,7 @@ fn problem(mark: &Mark) -> &'static str {
     if mark.is_problem() { " ⚠️" } else { "" }
 }
 
-fn section(sign: &str, title: &str, lines: &str) -> String {
+pub(super) fn section(sign: &str, title: &str, lines: &str) -> String {
     format!("\n{sign} {title}:\n{lines}")
 }
 

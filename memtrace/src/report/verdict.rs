@@ -1,6 +1,6 @@
 //! How a life ended: who killed it, for which limit, after which checkpoint, and what grew.
 
-use super::facts;
+use super::{facts, places::Names, position};
 use crate::{
     align::{End, Kill, Killer, Story},
     entry::{Actor, Exit, Lang, OomKill, Sigkill, SigkillKind},
@@ -68,7 +68,11 @@ impl Ending {
             text.extend(["   ⚠️ ", blame, "\n"]);
         }
         for (label, value) in &self.lines {
-            text.extend(["   ", &pad(say(self.lang, *label), column), value, "\n"]);
+            let mut label = say(self.lang, *label);
+            for line in value.lines() {
+                text.extend(["   ", &pad(label, column), line, "\n"]);
+                label = "";
+            }
         }
         text
     }
@@ -83,7 +87,7 @@ impl Ending {
         }
     }
 
-    /// One more line, unless there is nothing to say.
+    /// One more fact, unless there is nothing to say. It may have several lines.
     pub(super) fn line(&mut self, label: Word, value: impl Into<Option<String>>) {
         self.lines.extend(value.into().map(|value| (label, value)));
     }
@@ -139,6 +143,8 @@ fn oom_killed(story: &Story, kill: &Kill, oom: &OomKill) -> Ending {
         ),
     );
     ending.blame = facts::blame(story, kill);
+    let names = Names::of(story);
+    ending.line(Word::LabelPosition, position::position(story, &names));
     ending.line(Word::LabelCheckpoint, facts::checkpoint(story, kill));
     ending.line(Word::LabelLimit, phrase::limit(lang, constraint));
     ending.line(
@@ -149,10 +155,7 @@ fn oom_killed(story: &Story, kill: &Kill, oom: &OomKill) -> Ending {
         Word::LabelRss,
         facts::rss(lang, *memory, *page_tables, *printed),
     );
-    ending.line(
-        Word::LabelGrown,
-        facts::grown(lang, &story.book, kill.mark.as_deref(), kill.rss),
-    );
+    ending.line(Word::LabelGrown, position::grew(story, kill, &names));
     ending.line(facts::group_label(constraint), facts::group(story));
     ending.line(Word::LabelTogether, facts::together(lang, together_with));
     if let Some(adj) = oom_score_adj.filter(|adj| *adj != 0) {
@@ -184,6 +187,8 @@ fn sigkilled(story: &Story, kill: &Kill, sigkill: &Sigkill) -> Ending {
         &[&phrase::subject(story), &time(story, kill.at)],
     );
     let mut ending = Ending::new(lang, "✋", &headline);
+    let names = Names::of(story);
+    ending.line(Word::LabelPosition, position::position(story, &names));
     let sent = phrase::has_sender(*how);
     if !sent {
         ending.line(Word::LabelSender, phrase::how(lang, *how).to_owned());
@@ -199,10 +204,7 @@ fn sigkilled(story: &Story, kill: &Kill, sigkill: &Sigkill) -> Ending {
         Word::LabelThen,
         facts::then(story, kill.at, rss, kill.mark.as_deref()),
     );
-    ending.line(
-        Word::LabelGrown,
-        facts::grown(lang, &story.book, kill.mark.as_deref(), kill.rss),
-    );
+    ending.line(Word::LabelGrown, position::grew(story, kill, &names));
     ending.line(Word::LabelGroup, facts::group(story));
     if sent && is_memory_daemon(sender) {
         ending.note(Word::UserspaceKiller);
@@ -238,6 +240,8 @@ fn exited(story: &Story, exit: &Exit) -> Ending {
     };
     let mut ending = Ending::new(lang, sign, &headline);
     if signal.is_some() {
+        let position = position::position(story, &Names::of(story));
+        ending.line(Word::LabelPosition, position);
         now(story, &mut ending);
     }
     if *signal == Some(libc::SIGKILL) && story.book.lost.get(loss::Kind::KillRecord) > 0 {

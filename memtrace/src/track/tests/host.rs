@@ -227,7 +227,6 @@ pub(super) fn short(entry: &Entry) -> String {
         }
         What::Checkpoint(mark) => format!("mark {} {}", mark.name, mb(&mark.memory)),
         What::Rss { memory } => format!("rss {}", mb(memory)),
-        What::Stack(stack) => format!("stack of {} for {:?}", stack.tid, stack.why),
         What::OomKill(kill) => {
             let with: Vec<u32> = kill.together_with.iter().map(|who| who.pid.0).collect();
             format!(
