@@ -234,6 +234,55 @@ fn a_reader_that_has_had_enough_is_success() {
     assert!(output.stderr.is_empty());
 }
 
+#[test]
+fn stacks_are_folded_for_flame_graphs() {
+    let file = data("stacks.jsonl");
+    let output = memtrace(&["report", "--folded", &file.to_string_lossy()]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stderr.is_empty());
+    let text = String::from_utf8(output.stdout).expect("it is UTF-8");
+    let loading = "<module> (/srv/bot/backtest.py:10902);main (/srv/bot/backtest.py:10810);\
+                   load_all (/srv/bot/config.py:96);load_learning_config (/srv/bot/config.py:118) 417333248";
+    assert!(text.lines().any(|line| line == loading), "{text}");
+    assert!(
+        text.lines()
+            .any(|line| line == "[no python: openblas] 8388608"),
+        "{text}"
+    );
+    assert!(
+        text.lines().all(|line| !line.contains("flush_cache")),
+        "{text}"
+    );
+}
+
+#[test]
+fn only_recordings_are_folded() {
+    let log = data("own_oom.zh.log");
+    let log = log.to_string_lossy();
+    let parts = ["own_oom.zh.log is not a recording", ".jsonl"];
+    assert_usage(&["report", "--folded", &log], &parts);
+    assert_usage(
+        &["report", "--folded", "--lang", "en", &log],
+        &["--folded", "--lang"],
+    );
+}
+
+#[test]
+fn a_recording_without_stacks_says_so() {
+    let output = memtrace(&[
+        "report",
+        "--folded",
+        &data("own_oom.jsonl").to_string_lossy(),
+    ]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stdout.is_empty());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("own_oom.jsonl holds no stacks of growth"),
+        "{said}"
+    );
+}
+
 /// Some recording among the goldens.
 fn recording() -> String {
     let mut files: Vec<PathBuf> = fs::read_dir(data(""))

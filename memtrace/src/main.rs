@@ -3,7 +3,7 @@
 use std::{
     io::{self, Write as _},
     os::unix::process::ExitStatusExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     process::{ExitCode, ExitStatus},
 };
 
@@ -14,7 +14,8 @@ use memtrace::{
     entry::Lang,
     loss::Ledger,
     plan::{Plan, ReportPlan, TracePlan},
-    report_files,
+    report::folded::Folded,
+    report_files::{self, Stacks},
     run::{self, RunError},
     stacks, words,
 };
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
     };
     match plan {
         Plan::Report(plan) => report(&plan).into(),
+        Plan::Fold { files } => fold(&files).into(),
         Plan::Trace(plan) => trace(*plan).into(),
         Plan::Stack { pids } => stack(&pids).into(),
         Plan::Doctor { btf } => doctor(btf.as_deref()).into(),
@@ -158,5 +160,33 @@ fn report(plan: &ReportPlan) -> u8 {
             }
         }
     }
+    worst
+}
+
+fn fold(files: &[PathBuf]) -> u8 {
+    let mut worst = code::DONE;
+    let mut folded = Folded::default();
+    for path in files {
+        match report_files::fold(path, &mut folded) {
+            Ok(Stacks { growth, unreadable }) => {
+                let name = path.display();
+                if unreadable > 0 {
+                    complain(&format!("{name}: {unreadable} lines could not be read"));
+                }
+                if growth == 0 {
+                    complain(&format!("{name} holds no stacks of growth"));
+                }
+            }
+            Err(error) => {
+                worst = worst.max(match error {
+                    report_files::Error::NotRecording { .. } => code::USAGE,
+                    _ => code::FAILED,
+                });
+                complain(&format!("{:#}", anyhow::Error::new(error)));
+            }
+        }
+    }
+    // Whoever read may have had enough.
+    let _ = io::stdout().write_all(folded.text().as_bytes());
     worst
 }

@@ -9,10 +9,11 @@ use std::{
 
 use crate::{
     align::Story,
+    entry::What,
     lines::{self, Next},
     loss::{Kind, Ledger},
     record::read,
-    report::{self, old_log},
+    report::{self, folded::Folded, old_log},
 };
 
 /// What a file gave.
@@ -64,6 +65,50 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// It has no stacks, since it is no recording.
+    #[error("{} is not a recording: only those hold stacks, see the file beside the log that ends in .jsonl", path.display())]
+    NotRecording {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// What a recording gave to the folded stacks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stacks {
+    /// Stacks that tell of growth.
+    pub growth: u64,
+    /// Lines that could not be read.
+    pub unreadable: u64,
+}
+
+/// Adds the stacks of a recording to those of others.
+pub fn fold(path: &Path, folded: &mut Folded) -> Result<Stacks, Error> {
+    let io = |source| Error::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let mut input = BufReader::new(File::open(path).map_err(io)?);
+    if !is_recording(&mut input).map_err(io)? {
+        return Err(Error::NotRecording {
+            path: path.to_owned(),
+        });
+    }
+    let mut reader = read::Reader::new(input);
+    let mut growth = 0;
+    let recording = |source| Error::Recording {
+        path: path.to_owned(),
+        source,
+    };
+    while let Some(entry) = reader.entry().map_err(recording)? {
+        if let What::Stack(stack) = &entry.what {
+            growth += u64::from(folded.apply(stack));
+        }
+    }
+    Ok(Stacks {
+        growth,
+        unreadable: reader.lost().get(Kind::UnreadableLine),
+    })
 }
 
 /// The reports of a file.
@@ -83,12 +128,7 @@ pub fn from_input(path: &Path, mut input: impl BufRead) -> Result<Outcome, Error
         path: path.to_owned(),
         source,
     };
-    if input
-        .fill_buf()
-        .map_err(io)?
-        .trim_ascii_start()
-        .starts_with(b"{")
-    {
+    if is_recording(&mut input).map_err(io)? {
         return from_recording(path, input);
     }
     let title = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -102,6 +142,11 @@ pub fn from_input(path: &Path, mut input: impl BufRead) -> Result<Outcome, Error
         source: Source::Log,
         reports,
     })
+}
+
+/// Told by how it begins.
+fn is_recording(input: &mut impl BufRead) -> io::Result<bool> {
+    Ok(input.fill_buf()?.trim_ascii_start().starts_with(b"{"))
 }
 
 fn from_recording(path: &Path, input: impl BufRead) -> Result<Outcome, Error> {

@@ -50,6 +50,11 @@ pub enum Command {
     )]
     Run(RunArgs),
     /// Print the report of logs and recordings again, also of the older Python monitor's logs.
+    #[command(
+        after_help = "Example: memtrace report --folded memory_monitor_*.jsonl | inferno-flamegraph > growth.svg
+Exit status: 0 done · 1 a file could not be read · 2 usage, also a log with --folded.
+The other files are printed all the same."
+    )]
     Report(ReportArgs),
     /// Print the Python stacks of a running process: file, line and function, with no change to it.
     #[command(
@@ -101,6 +106,12 @@ pub struct ReportArgs {
     /// Language of a report that is made anew; a recording keeps the one it was made with.
     #[arg(long, value_enum, value_name = "LANG")]
     pub lang: Option<LangArg>,
+    /// Print the stacks that memory grew on, for flame graph tools, and no report: a line for each, its
+    /// frames from the outermost to the innermost, `function (file:line)` with `;` between them, and
+    /// the bytes that it grew by. All recordings add up; what shrank is left out; a thread without
+    /// Python is `[no python: NAME]`. Logs hold no stacks.
+    #[arg(long, conflicts_with = "lang")]
+    pub folded: bool,
 }
 
 /// Whom to watch. Several options add up.

@@ -36,6 +36,11 @@ pub enum Plan {
     Trace(Box<TracePlan>),
     /// Print reports again.
     Report(ReportPlan),
+    /// Print the stacks of recordings as flame graph tools read them.
+    Fold {
+        /// Of these.
+        files: Vec<PathBuf>,
+    },
     /// Show the Python stacks of processes.
     Stack {
         /// Them.
@@ -171,7 +176,16 @@ impl Plan {
     pub fn new(cli: Cli) -> Result<Self, UsageError> {
         match cli.command {
             Some(Command::Run(run)) => Ok(Self::Trace(Box::new(run_plan(run)?))),
-            Some(Command::Report(ReportArgs { files, lang })) => Ok(Self::Report(ReportPlan {
+            Some(Command::Report(ReportArgs {
+                files,
+                lang: _,
+                folded: true,
+            })) => Ok(Self::Fold { files }),
+            Some(Command::Report(ReportArgs {
+                files,
+                lang,
+                folded: false,
+            })) => Ok(Self::Report(ReportPlan {
                 files,
                 lang: lang.map(language),
             })),

@@ -7,6 +7,7 @@ use crate::{align::Story, entry::Style, phrase};
 use self::{page::Page, places::Names};
 
 mod facts;
+pub mod folded;
 mod growth;
 pub mod log_lines;
 pub mod old_log;
