@@ -47,8 +47,23 @@ pub(super) fn run(filter: Option<&str>, tally: &mut Tally) -> Result<()> {
     Ok(())
 }
 
-/// One interpreter for each version of Python 3, those on PATH first.
+/// One interpreter for each version of Python 3 that the drop-in is for, those on PATH first.
 pub fn interpreters() -> BTreeMap<String, PathBuf> {
+    let mut found = every_interpreter();
+    found.retain(|version, _| !is_older_than_the_drop_in(version));
+    found
+}
+
+/// The drop-in is for 3.8 and later; an older one is none of its.
+fn is_older_than_the_drop_in(version: &str) -> bool {
+    let minor = version.split('.').nth(1);
+    minor
+        .and_then(|minor| minor.parse().ok())
+        .is_none_or(|minor: u32| minor < 8)
+}
+
+/// One interpreter for each version of Python 3, the oldest ones too.
+pub fn every_interpreter() -> BTreeMap<String, PathBuf> {
     let mut found = BTreeMap::new();
     for dir in directories() {
         for path in entries(&dir)
@@ -105,9 +120,7 @@ fn is_interpreter(path: &Path) -> bool {
 }
 
 fn version(interpreter: &Path) -> Option<String> {
-    // The drop-in is for 3.8 and later; an older one is none of ours.
-    let code = "import platform, sys; assert sys.version_info >= (3, 8); \
-                print(platform.python_version())";
+    let code = "import platform; print(platform.python_version())";
     output_of(Command::new(interpreter).args(["-c", code]))
 }
 
@@ -115,7 +128,14 @@ fn version(interpreter: &Path) -> Option<String> {
 mod tests {
     use std::path::Path;
 
-    use super::is_interpreter;
+    use super::{is_interpreter, is_older_than_the_drop_in};
+
+    #[test]
+    fn tells_versions_that_the_drop_in_is_not_for() {
+        for (version, expected) in [("3.7.16", true), ("3.8.18", false), ("3.15.0rc1", false)] {
+            assert_eq!(is_older_than_the_drop_in(version), expected, "{version}");
+        }
+    }
 
     #[test]
     fn tells_interpreters_from_their_neighbours() {
