@@ -22,6 +22,9 @@ const LIVE: &str = "live";
 /// Beginning of the names of those that need a machine of their own.
 const GUEST: &str = "live::guest::";
 
+/// How a test begins a line about what it leaves out, and why.
+const NOT_RUN: &str = "NOT RUN: ";
+
 /// Builds what the tests need, runs them group by group, and counts.
 pub fn run(options: &cli::Test) -> Result<ExitCode> {
     let filter = options.filter.as_deref();
@@ -164,6 +167,10 @@ fn run_group(group: &str, command: &mut Command, tally: &mut Tally) -> Result<()
         let line = line.context("read the tests' output")?;
         let line = String::from_utf8_lossy(&line);
         println!("{line}");
+        // A test may say so of a part of itself, behind its own name.
+        if let Some((_, what)) = line.split_once(NOT_RUN) {
+            tally.not_run(what.to_owned());
+        }
         if let Some(more) = parse_rust(&line) {
             counts.add(more);
         }
