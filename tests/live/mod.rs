@@ -5,6 +5,7 @@
 //! up to [`rig::patience`].
 
 mod bad_input;
+mod battery;
 mod checkpoints;
 mod guest;
 mod hostile;

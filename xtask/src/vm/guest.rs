@@ -230,7 +230,7 @@ pub(super) fn archive(programs: &Programs, names: &[String]) -> Result<Vec<u8>> 
     }
     let below = |place: &'static str| move |path: &Path| Some(Path::new(place).join(path));
     tree.files(victims, &below("memtrace/victims"))?;
-    for dir in ["python", "examples"] {
+    for dir in ["python", "examples", "tests/battery"] {
         let place = |path: &Path| {
             let is_cache = path.to_string_lossy().contains("__pycache__");
             (!is_cache).then(|| Path::new("memtrace").join(dir).join(path))

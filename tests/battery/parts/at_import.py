@@ -1,0 +1,3 @@
+kept = []
+for _ in range(150):
+    kept.append(bytearray(1 << 20))  #! here
