@@ -117,7 +117,8 @@ pub(crate) struct Python {
     pub(crate) code_type: u64,
     /// Its layout, in [`PYTHON_LAYOUTS`].
     pub(crate) layout: u32,
-    pub(crate) zero: u32,
+    /// Moves when user space has forgotten what it was told of this process' code objects.
+    pub(crate) epoch: u32,
 }
 
 /// Traced processes that run a CPython that is known. Written by user space, and by the fork, exec
@@ -149,6 +150,8 @@ pub(crate) struct Walk {
     pub(crate) at: u64,
     pub(crate) code_type: u64,
     pub(crate) layout: u32,
+    pub(crate) epoch: u32,
+    pub(crate) zero: u32,
     /// Interpreters that have been looked at.
     pub(crate) interpreters: u32,
     /// A long line table: where it is, how long, how much of it was told.
@@ -172,6 +175,8 @@ pub(crate) struct KnownCode {
     pub(crate) lines: u64,
     pub(crate) tgid: u32,
     pub(crate) first_line: u32,
+    pub(crate) epoch: u32,
+    pub(crate) zero: u32,
 }
 
 /// Code objects that user space has been told of. Bounded by forgetting the oldest, which are told

@@ -35,6 +35,8 @@ fn known(walk: &Walk, layout: &Layout, code: u64) -> KnownCode {
         lines: word(&walk.code, layout[LINES]),
         tgid: walk.stack.tgid,
         first_line: half(&walk.code, layout[FIRST_LINE]),
+        epoch: walk.epoch,
+        zero: 0,
     }
 }
 

@@ -39,6 +39,7 @@ pub(crate) fn walk(walk: &mut Walk, task: Task, slot: u32, tgid: u32) {
     walk.storage = read::at(task.0, TASK_TLS.load());
     walk.code_type = found.code_type;
     walk.layout = found.layout;
+    walk.epoch = found.epoch;
     walk.interpreters = 0;
     walk.thread = 0;
     walk.at = 0;

@@ -82,7 +82,6 @@ fn take<C: EbpfContext>(ctx: &C, why: u32, mm: u64) -> i32 {
     let walk = unsafe { &mut *walk };
     let task = Task::current();
     let stack = &mut walk.stack;
-    stack.header = header_of::<Stack>(tag::STACK);
     stack.start = task.leader().start();
     stack.tgid = tgid;
     stack.tid = id as u32;
@@ -107,7 +106,9 @@ fn take<C: EbpfContext>(ctx: &C, why: u32, mm: u64) -> i32 {
 }
 
 #[inline(always)]
-fn send(walk: &Walk, why: u32) {
+fn send(walk: &mut Walk, why: u32) {
+    // Later than the code objects that were told for it.
+    walk.stack.header = header_of::<Stack>(tag::STACK);
     let wake = if why == why::GROWTH {
         Wake::IfCaughtUp
     } else {

@@ -31,6 +31,7 @@ pub(super) struct Stacks {
     layouts: Array<MapData, [u32; word::WORDS]>,
     /// Those that the kernel side has, in its order.
     known: Vec<Layout>,
+    epoch: u32,
     #[expect(dead_code, reason = "held: without it the kernel empties the array")]
     growth: ProgramArray<MapData>,
 }
@@ -67,6 +68,7 @@ impl Stacks {
             pythons: take(ebpf, "TGID_TO_PYTHON")?,
             layouts: take(ebpf, "PYTHON_LAYOUTS")?,
             known: Vec::new(),
+            epoch: 0,
             growth,
         })
     }
@@ -96,8 +98,9 @@ impl Stacks {
 }
 
 impl Probes {
-    /// From now on stacks of this process have Python frames; false if they will not.
-    pub fn watch_python(&mut self, pid: u32, runtime: &Runtime) -> bool {
+    /// From now on stacks of this process have Python frames; false if they will not. `anew`: nothing is
+    /// known of its code objects, so that the kernel side has to tell of them again.
+    pub fn watch_python(&mut self, pid: u32, runtime: &Runtime, anew: bool) -> bool {
         let Some(stacks) = &mut self.stacks else {
             return false;
         };
@@ -105,7 +108,9 @@ impl Probes {
             return false;
         };
         let interpreters = runtime.address.saturating_add(runtime.layout.interpreters);
-        let python = [interpreters, runtime.code_type, number];
+        stacks.epoch += u32::from(anew);
+        let layout_and_epoch = number | u64::from(stacks.epoch) << 32;
+        let python = [interpreters, runtime.code_type, layout_and_epoch];
         stacks.pythons.insert(pid, python, 0).is_ok()
     }
 

@@ -14,7 +14,10 @@ use crate::{
 };
 
 /// Frames of a stack that a line shows.
-const SHOWN: usize = 4;
+const SHOWN: usize = 6;
+
+/// Of these, the innermost ones, whosever they are.
+const INNERMOST: usize = 2;
 
 /// Frames that a stack holds before those that are left out in its middle.
 const BEFORE_GAP: usize = 48;
@@ -204,17 +207,12 @@ pub(super) fn runs(stack: &Stack) -> Vec<Run<'_>> {
     runs
 }
 
-/// Which frames a line shows: the innermost ones; if they are all a library's the first two, and the
-/// first two of the program itself.
+/// Which frames a line shows: the innermost ones, and those of the program itself further out. Who
+/// allocates is often a helper's helper; which part of the program it was for, its callers tell.
 fn shown(runs: &[Run<'_>]) -> Vec<usize> {
-    let own = runs.iter().position(|run| !is_library(run.frame));
-    match own {
-        Some(own) if own >= SHOWN => [0, 1, own, own + 1]
-            .into_iter()
-            .filter(|at| *at < runs.len())
-            .collect(),
-        _ => (0..runs.len().min(SHOWN)).collect(),
-    }
+    let own = (INNERMOST..runs.len()).filter(|at| !is_library(runs[*at].frame));
+    let innermost = 0..runs.len().min(INNERMOST);
+    innermost.chain(own.take(SHOWN - INNERMOST)).collect()
 }
 
 /// Code that came with the interpreter or was installed.

@@ -563,11 +563,11 @@ impl Session {
             }
         };
         // First who has to read what the kernel side then sends.
-        self.track
-            .python(Tgid(pid), runtime.as_ref().map(|runtime| runtime.layout));
+        let layout = runtime.as_ref().map(|runtime| runtime.layout);
+        let anew = self.track.python(Tgid(pid), layout);
         match runtime {
             Some(runtime) => {
-                if !self.probes.watch_python(pid, &runtime) {
+                if !self.probes.watch_python(pid, &runtime, anew) {
                     self.track.python(Tgid(pid), None);
                 }
             }

@@ -45,6 +45,8 @@ pub(super) struct Life {
     stack_rss: Option<Bytes>,
     /// Of a process that is known to run Python.
     pub(super) codes: Option<Box<Codes>>,
+    /// A Python was looked for once more when its memory grew.
+    pub(super) asked_again: bool,
     /// The traced process that forked it, until it runs a program of its own.
     pub(super) parent: Option<Tgid>,
 }
@@ -68,6 +70,7 @@ impl Life {
             memory: None,
             stack_rss: None,
             codes: None,
+            asked_again: false,
         }
     }
 
@@ -141,6 +144,7 @@ impl Life {
     ) {
         self.rename = None;
         self.codes = None;
+        self.asked_again = false;
         self.parent = None;
         self.stack_rss = None;
         self.sample(at, memory);

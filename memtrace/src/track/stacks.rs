@@ -2,21 +2,24 @@
 
 use super::{Life, Output, Track, codes::Codes};
 use crate::{
-    entry::{Stack as StackEntry, StackWhy, What},
+    entry::{PythonState, Stack as StackEntry, StackWhy, What},
     event::{Code, Lines, Stack},
     python::layout::Layout,
     units::{BootNanos, Tgid},
 };
 
 impl Track {
-    /// A process runs a Python that is like this, or none that is known.
-    pub fn python(&mut self, pid: Tgid, layout: Option<Layout>) {
-        if let Some(life) = self.lives.get_mut(&pid) {
-            let is_known = life.codes.as_ref().map(|codes| codes.layout()) == layout;
-            if !is_known {
-                life.codes = layout.map(|layout| Box::new(Codes::new(layout)));
-            }
+    /// A process runs a Python that is like this, or none that is known. True if that is news: then
+    /// nothing is known of its code objects.
+    pub fn python(&mut self, pid: Tgid, layout: Option<Layout>) -> bool {
+        let Some(life) = self.lives.get_mut(&pid) else {
+            return true;
+        };
+        let is_known = life.codes.as_ref().map(|codes| codes.layout()) == layout;
+        if !is_known {
+            life.codes = layout.map(|layout| Box::new(Codes::new(layout)));
         }
+        !is_known
     }
 
     /// The child's memory is a copy of its parent's, with the same Python at the same addresses.
@@ -51,6 +54,12 @@ impl Track {
             return;
         };
         let moved = stack.rss.map(|rss| life.moved_to(rss));
+        // A child that was forked before its parent's Python was found, or a program that brings its
+        // Python late.
+        if stack.python == PythonState::Unknown && !life.asked_again {
+            life.asked_again = true;
+            out.push(Output::Discover(stack.pid));
+        }
         let frames = life.codes.as_ref().map_or_else(Vec::new, |codes| {
             stack
                 .frames
