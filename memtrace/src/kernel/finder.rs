@@ -175,9 +175,9 @@ impl Search {
                 if let Some(path) = executable.filter(|_| !procfs::is_there(pid)) {
                     self.send(self.file(&path));
                 } else {
-                    // Checkpoints that are missed are missing; a stack more or less is not.
-                    self.process(pid);
+                    // This is the quicker one, by far, where files are searched for the first time.
                     self.python(pid);
+                    self.process(pid);
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Seek};
 
-use object::{Object as _, ObjectSection as _, ObjectSegment as _, ObjectSymbol as _, ReadCache};
+use object::{Object as _, ObjectSection as _, ObjectSegment as _, ObjectSymbol, ReadCache};
 
 use super::{SymbolError, budget::Budget};
 
@@ -22,28 +22,51 @@ pub struct Interpreter {
     pub begin: u64,
 }
 
+/// Addresses of symbols.
+#[derive(Debug, Default)]
+struct Symbols {
+    runtime: Option<u64>,
+    code_type: Option<u64>,
+    version: Option<u64>,
+}
+
+impl Symbols {
+    fn look_in<'d>(
+        &mut self,
+        symbols: impl Iterator<Item = impl ObjectSymbol<'d>>,
+        budget: &Budget,
+    ) {
+        for symbol in symbols.take_while(|_| !budget.is_spent()) {
+            let place = match symbol.name_bytes() {
+                Ok(b"_PyRuntime") => &mut self.runtime,
+                Ok(b"PyCode_Type") => &mut self.code_type,
+                Ok(b"Py_Version") => &mut self.version,
+                _ => continue,
+            };
+            if !symbol.is_undefined() {
+                place.get_or_insert(symbol.address());
+            }
+        }
+    }
+}
+
 /// The interpreter that a file brings: one that merely uses it has these symbols undefined.
 pub fn interpreter_in(input: impl Read + Seek) -> Result<Option<Interpreter>, SymbolError> {
     let (cache, budget) = (ReadCache::new(input), Budget::default());
     let Ok(file) = object::File::parse(budget.on(&cache)) else {
         return Ok(None);
     };
-    let [mut runtime, mut code_type, mut version] = [None; 3];
-    let symbols = file.dynamic_symbols().chain(file.symbols());
-    for symbol in symbols.take_while(|_| !budget.is_spent()) {
-        let place = match symbol.name_bytes() {
-            Ok(b"_PyRuntime") => &mut runtime,
-            Ok(b"PyCode_Type") => &mut code_type,
-            Ok(b"Py_Version") => &mut version,
-            _ => continue,
-        };
-        if !symbol.is_undefined() {
-            place.get_or_insert(symbol.address());
-        }
-        if runtime.and(code_type).and(version).is_some() {
-            break;
-        }
+    let mut symbols = Symbols::default();
+    symbols.look_in(file.dynamic_symbols(), &budget);
+    // Every CPython exports them. One that has them elsewhere only is looked at for longer.
+    if symbols.runtime.and(symbols.code_type).is_none() {
+        symbols.look_in(file.symbols(), &budget);
     }
+    let Symbols {
+        runtime,
+        code_type,
+        version,
+    } = symbols;
     // It survives strip (3.10 and later).
     let section = || {
         file.section_by_name(".PyRuntime")
