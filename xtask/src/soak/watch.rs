@@ -89,7 +89,8 @@ fn traced(process: &Path) -> Option<u64> {
             continue;
         }
         let map = Map::HashMap(map);
-        let entries = HashMap::<_, u32, [u64; 6]>::try_from(&map).ok()?;
+        // As large as `Traced` in memtrace-ebpf/src/maps.rs.
+        let entries = HashMap::<_, u32, [u64; 9]>::try_from(&map).ok()?;
         return Some(entries.keys().flatten().count() as u64);
     }
     None
