@@ -14,6 +14,7 @@ mod loss;
 mod many;
 mod memory;
 mod oom;
+mod positions;
 mod rig;
 mod rights;
 mod run;

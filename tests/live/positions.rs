@@ -1,0 +1,263 @@
+//! Where a Python program was when it was killed, and which of its lines had grown.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use memtrace::entry::{Frame, PythonState, Stack, StackWhy, What};
+
+use super::rig::{Cgroup, Life, Memtrace, TempDir, Victim, python, scaled};
+
+/// What every program here begins with: it says that it is ready, and waits for a line.
+const READY: &str = "\
+import os, sys, time
+print('ready', os.getpid(), flush=True)
+";
+
+fn start(dir: &Path, name: &str, program: &str) -> (PathBuf, Victim) {
+    let file = dir.join(name);
+    fs::write(&file, format!("{READY}{program}")).expect("a file can be written");
+    let victim = Victim::spawn(Command::new(python()).arg(&file));
+    (file, victim)
+}
+
+fn stacks(life: &Life) -> impl Iterator<Item = &Stack> {
+    life.entries.iter().filter_map(|entry| match &entry.what {
+        What::Stack(stack) => Some(&**stack),
+        _ => None,
+    })
+}
+
+/// The stack of the only thread of a victim, as SIGKILL was delivered to it.
+#[track_caller]
+fn killed_at(life: &Life) -> &Stack {
+    let found: Vec<&Stack> = stacks(life)
+        .filter(|stack| stack.why == StackWhy::Kill)
+        .collect();
+    let [stack] = found[..] else {
+        panic!("{found:#?}")
+    };
+    assert_eq!(stack.python, PythonState::Whole);
+    stack
+}
+
+/// MiB that each line of a program is charged with.
+fn growth(life: &Life, file: &Path) -> BTreeMap<u32, i64> {
+    let mut lines = BTreeMap::new();
+    for stack in stacks(life) {
+        let is_own = |frame: &&Frame| frame.file.as_deref() == file.to_str();
+        let line = stack.frames.iter().find(is_own).and_then(|own| own.line);
+        if let (Some(line), Some(moved)) = (line, stack.moved) {
+            *lines.entry(line).or_insert(0) += moved.0;
+        }
+    }
+    lines
+        .into_iter()
+        .map(|(line, moved)| (line, moved >> 20))
+        .collect()
+}
+
+#[test]
+fn lines_that_allocate_known_amounts_are_charged_with_them() {
+    let dir = TempDir::new();
+    let program = "\
+sys.stdin.readline()
+small = b'x' * (20 << 20)
+large = b'x' * (120 << 20)
+print('ok', flush=True)
+sys.stdin.readline()
+del large
+middle = [b'x' * (1 << 20) for _ in range(60)]
+print('ok', flush=True)
+sys.stdin.readline()
+";
+    let (file, mut victim) = start(dir.path(), "amounts.py", program);
+    let memtrace = Memtrace::watch(&["--pid", &victim.pid().to_string()]);
+    memtrace.wait_until_traced(victim.pid());
+    for _ in 0..2 {
+        victim.ask("");
+    }
+    let pid = victim.pid();
+    victim.finish();
+    let ended = memtrace.end();
+    ended.assert_code(0);
+    let life = ended.life(pid);
+    let lines = growth(&life, &file);
+    // A step of 4 MiB may be charged to the next line, and so may what the first look missed.
+    for (line, mib) in [(4, 20), (5, 120), (8, -120), (9, 60)] {
+        let charged = lines.get(&line).copied().unwrap_or(0);
+        assert!(
+            (charged - mib).abs() <= 6,
+            "line {line}: {charged} MiB; {lines:?}"
+        );
+    }
+}
+
+#[test]
+fn a_victim_that_slept_shows_its_sleep_and_the_line_that_grew() {
+    let dir = TempDir::new();
+    let program = "\
+def grow():
+    return [b'x' * (1 << 20) for _ in range(60)]
+def sleep(held):
+    print('ok', flush=True)
+    sys.stdin.readline()
+sys.stdin.readline()
+sleep(grow())
+";
+    for _ in 0..scaled(20) {
+        let group = Cgroup::new(100);
+        let (file, mut victim) = start(dir.path(), "asleep.py", program);
+        let pid = victim.pid();
+        fs::write(format!("/proc/{pid}/oom_score_adj"), "1000").expect("marked out");
+        group.add(pid);
+        let memtrace = Memtrace::watch(&["--pid", &pid.to_string()]);
+        memtrace.wait_until_traced(pid);
+        victim.ask("");
+        let mut hog = Victim::start::<&str>("hog", &[]);
+        group.add(hog.pid());
+        hog.say("");
+        let ended = memtrace.end();
+        let life = ended.life(pid);
+        assert!(!life.oom().own);
+        let stack = killed_at(&life);
+        let place = (stack.frames[0].function.as_deref(), stack.frames[0].line);
+        assert_eq!(place, (Some("sleep"), Some(7)), "{stack:#?}");
+        let heaviest = growth(&life, &file).into_iter().max_by_key(|(_, mib)| *mib);
+        assert!(
+            heaviest.is_some_and(|(line, mib)| line == 4 && mib > 50),
+            "{heaviest:?}"
+        );
+        life.assert_verdict(&[
+            "位置      asleep.py:7 sleep ← asleep.py:9 <module>",
+            "asleep.py:4 +",
+        ]);
+    }
+}
+
+#[test]
+fn victims_of_one_instant_have_each_their_own_stack() {
+    let dir = TempDir::new();
+    let groups: Vec<Cgroup> = (0..8).map(|_| Cgroup::new(60)).collect();
+    let mut victims: Vec<Victim> = groups
+        .iter()
+        .enumerate()
+        .map(|(number, group)| {
+            let program = format!(
+                "\
+def leak_{number}():
+    held = []
+    while True:
+        held.append(b'x' * (1 << 20))
+sys.stdin.readline()
+leak_{number}()
+"
+            );
+            let (_, victim) = start(dir.path(), &format!("leak{number}.py"), &program);
+            group.add(victim.pid());
+            victim
+        })
+        .collect();
+    let mut args: Vec<String> = Vec::new();
+    for victim in &victims {
+        args.extend(["--pid".to_owned(), victim.pid().to_string()]);
+    }
+    let memtrace = Memtrace::watch(&args);
+    for victim in &victims {
+        memtrace.wait_until_traced(victim.pid());
+    }
+    for victim in &mut victims {
+        victim.say("");
+    }
+    let ended = memtrace.end();
+    ended.assert_code(0);
+    for (number, victim) in victims.iter().enumerate() {
+        let life = ended.life(victim.pid());
+        let stack = killed_at(&life);
+        let function = format!("leak_{number}");
+        assert_eq!(
+            stack.frames[0].function.as_deref(),
+            Some(&*function),
+            "{stack:#?}"
+        );
+        life.assert_verdict(&[&format!("位置      leak{number}.py:6 {function} ← ")]);
+    }
+}
+
+#[test]
+fn every_thread_of_a_victim_has_its_stack_and_the_one_that_asked_comes_first() {
+    let dir = TempDir::new();
+    let program = "\
+import threading
+def wait(gate):
+    gate.wait()
+def leak():
+    held = []
+    while True:
+        held.append(b'x' * (1 << 20))
+sys.stdin.readline()
+gate = threading.Event()
+threads = [threading.Thread(target=wait, args=(gate,)) for _ in range(10)]
+threads.append(threading.Thread(target=leak))
+for thread in threads:
+    thread.start()
+wait(gate)
+";
+    let group = Cgroup::new(80);
+    let (_, mut victim) = start(dir.path(), "threads.py", program);
+    group.add(victim.pid());
+    let memtrace = Memtrace::watch(&["--pid", &victim.pid().to_string()]);
+    memtrace.wait_until_traced(victim.pid());
+    victim.say("");
+    let ended = memtrace.end();
+    ended.assert_code(0);
+    let life = ended.life(victim.pid());
+    let mut functions: BTreeMap<&str, usize> = BTreeMap::new();
+    for stack in stacks(&life).filter(|stack| stack.why == StackWhy::Kill) {
+        let own = |frame: &&Frame| {
+            frame
+                .file
+                .as_deref()
+                .is_some_and(|file| file.ends_with("threads.py"))
+        };
+        let frame = stack.frames.iter().find(own).expect("it runs the program");
+        *functions
+            .entry(frame.function.as_deref().unwrap_or("?"))
+            .or_default() += 1;
+    }
+    assert_eq!(functions, BTreeMap::from([("leak", 1), ("wait", 11)]));
+    life.assert_verdict(&["位置      threads.py:9 leak ← "]);
+}
+
+#[test]
+fn without_stacks_none_are_taken_and_a_program_without_python_has_no_place() {
+    let dir = TempDir::new();
+    let program = "\
+sys.stdin.readline()
+held = [b'x' * (1 << 20) for _ in range(1000)]
+";
+    let group = Cgroup::new(60);
+    let (_, mut victim) = start(dir.path(), "none.py", program);
+    group.add(victim.pid());
+    let memtrace = Memtrace::watch(&["--no-stacks", "--pid", &victim.pid().to_string()]);
+    memtrace.wait_until_traced(victim.pid());
+    victim.say("");
+    let ended = memtrace.end();
+    ended.assert_code(0);
+    let life = ended.life(victim.pid());
+    assert!(life.was_oom() && stacks(&life).next().is_none());
+
+    let mut hog = Victim::start::<&str>("hog", &[]);
+    group.add(hog.pid());
+    let memtrace = Memtrace::watch(&["--pid", &hog.pid().to_string()]);
+    memtrace.wait_until_traced(hog.pid());
+    hog.say("");
+    let ended = memtrace.end();
+    ended.assert_code(0);
+    let life = ended.life(hog.pid());
+    assert!(stacks(&life).all(|stack| stack.python == PythonState::Unknown));
+    assert!(!life.verdict().contains(":9 "), "{}", life.verdict());
+}
