@@ -57,7 +57,8 @@ pub struct Story {
     /// Its figures.
     pub book: Book,
     /// Where it grew; of most lives no stack is taken, and these take no room.
-    pub growth: Option<Box<Growth>>,
+    growth: Option<Box<Growth>>,
+    runs_python: bool,
     /// What its threads were at when it was killed, if that was told.
     pub threads: Option<Box<Threads>>,
     /// Its killer, and the checkpoints and growth as they stood at that instant.
@@ -126,6 +127,7 @@ impl Story {
             critical: begin.style.critical,
             book,
             growth: None,
+            runs_python: false,
             threads: None,
             kill: None,
             neighbours: None,
@@ -313,6 +315,7 @@ impl Story {
         let ranks = self.book.marks.ranks(own);
         let growth = self.growth.as_mut();
         let lines = growth.map_or_else(Vec::new, |growth| growth.mark(ranks));
+        let lines = self.of_python(lines);
         let mark = self.book.marks.push(Mark {
             number: 0,
             at,
@@ -413,6 +416,7 @@ impl Story {
             let recent = self.book.recent(at);
             let growth = self.growth.as_ref();
             let lines = growth.map_or_else(Vec::new, |growth| growth.recent(at));
+            let lines = self.of_python(lines);
             self.kill = Some(Box::new(Kill {
                 at,
                 by,

@@ -1,7 +1,10 @@
 //! What a story takes of stacks: growth goes to its [`Growth`](super::growth::Growth), and those of
 //! a kill are kept as they are, one per thread.
 
-use super::{Killer, Story};
+use super::{
+    Killer, Story,
+    growth::{Grown, Growth},
+};
 use crate::{
     entry::{PythonState, Stack, StackWhy},
     units::{BootNanos, Tid},
@@ -32,6 +35,7 @@ pub enum First {
 
 impl Story {
     pub(super) fn stack(&mut self, at: BootNanos, stack: &Stack) {
+        self.runs_python |= stack.python != PythonState::Unknown;
         match stack.why {
             StackWhy::Mark | StackWhy::Kill => {
                 self.threads.get_or_insert_default().push(stack);
@@ -42,8 +46,22 @@ impl Story {
         }
     }
 
-    /// The thread that the kill is about, if stacks were told, and why it is this one.
+    /// Stacks of a program without Python say nothing yet: what grew is the program.
+    pub(super) fn of_python(&self, lines: Vec<Grown>) -> Vec<Grown> {
+        if self.runs_python { lines } else { Vec::new() }
+    }
+
+    /// Where memory grew, of a program that runs Python.
+    pub fn growth(&self) -> Option<&Growth> {
+        self.growth.as_deref().filter(|_| self.runs_python)
+    }
+
+    /// The thread that the kill is about, if stacks of a program that runs Python were told, and why
+    /// it is this one.
     pub fn first_thread(&self) -> Option<(&Stack, First)> {
+        if !self.runs_python {
+            return None;
+        }
         let asked = match self.kill.as_ref().map(|kill| &kill.by) {
             Some(Killer::Oom(oom)) if oom.own => Some(oom.trigger.tid),
             _ => None,

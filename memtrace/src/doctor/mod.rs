@@ -82,6 +82,8 @@ impl Diagnosis {
 struct Trial {
     /// How RSS is sensed, if the probes could be put in place.
     loaded: Result<Sensor, LoadError>,
+    /// Stacks can be taken; absent where there is no way to.
+    stacks: Option<Result<(), LoadError>>,
     /// A census can be taken; absent if nothing could be loaded.
     census: Option<bool>,
     /// A uprobe on our own code.
@@ -233,10 +235,15 @@ fn try_probes(facts: &Facts, formats: Option<&[(&'static str, u32)]>) -> Option<
     let trial = match Probes::load(loader, facts, ground, SETTINGS, None) {
         Err(error) => Trial {
             loaded: Err(error),
+            stacks: None,
             census: None,
             uprobe: None,
         },
         Ok((mut probes, _rings)) => Trial {
+            stacks: match ground {
+                Ground::Typed(_) => Some(probes.take_stack_trouble().map_or(Ok(()), Err)),
+                Ground::Plain(_) => None,
+            },
             census: Some(matches!(probes.census(), Ok(Some(_)))),
             uprobe: procfs::own_code().map(|(file, offset)| {
                 probes.attach_marker(MarkerProgram::Loaded, &file, offset, None)
@@ -250,6 +257,7 @@ fn try_probes(facts: &Facts, formats: Option<&[(&'static str, u32)]>) -> Option<
 fn probes(trial: Option<Trial>, facts: &Facts) -> Vec<Finding> {
     let Some(Trial {
         loaded,
+        stacks,
         census,
         uprobe,
     }) = trial
@@ -263,6 +271,15 @@ fn probes(trial: Option<Trial>, facts: &Facts) -> Vec<Finding> {
     };
     let attached = format!("attached; RSS by {sensor}");
     let mut findings = vec![found("probes", State::Yes, attached)];
+    findings.push(match stacks {
+        Some(Ok(())) => found(
+            "stacks",
+            State::Yes,
+            "of growth, at the OOM mark and at SIGKILL",
+        ),
+        Some(Err(error)) => found("stacks", State::Less, in_one_line(error)),
+        None => found("stacks", State::Less, "none without BTF: no line is named"),
+    });
     findings.extend(census.map(|census| {
         if census {
             found(

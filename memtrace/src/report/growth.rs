@@ -28,7 +28,7 @@ const FRAMES: usize = 64;
 
 /// Where memory grew; nothing where no stacks were taken.
 pub(super) fn by_line(story: &Story) -> String {
-    let Some(growth) = story.growth.as_deref() else {
+    let Some(growth) = story.growth() else {
         return String::new();
     };
     let lang = story.begin.style.lang;
