@@ -27,15 +27,13 @@ const BPF_F_USER_STACK: u64 = 1 << 8;
 /// Behind `rss_btf`, which has found that a stack is due.
 #[btf_tracepoint(function = "rss_stat")]
 fn growth_btf(ctx: BtfTracePointContext) -> i32 {
-    let mm: *const u8 = ctx.arg(0);
-    take(&ctx, why::GROWTH, mm as u64)
+    take(&ctx, why::GROWTH)
 }
 
 /// Behind `rss_raw`.
 #[raw_tracepoint(tracepoint = "rss_stat")]
 fn growth_raw(ctx: RawTracePointContext) -> i32 {
-    let mm: u64 = ctx.arg(0);
-    take(&ctx, why::GROWTH, mm)
+    take(&ctx, why::GROWTH)
 }
 
 /// The victim, if it is the one that asked for memory.
@@ -53,7 +51,7 @@ fn mark_stack(ctx: RawTracePointContext) -> i32 {
     if victim.tgid() != (id >> 32) as u32 {
         return 0;
     }
-    take(&ctx, why::MARK, 0)
+    take(&ctx, why::MARK)
 }
 
 /// Threads of a process that exits get a SIGKILL, too; what their process ends with tells which.
@@ -66,11 +64,11 @@ fn kill_stack(ctx: RawTracePointContext) -> i32 {
     if read::at::<i32>(signal, SIGNAL_EXIT_CODE.load()) != SIGKILL {
         return 0;
     }
-    take(&ctx, why::KILL, 0)
+    take(&ctx, why::KILL)
 }
 
 #[inline(always)]
-fn take<C: EbpfContext>(ctx: &C, why: u32, mm: u64) -> i32 {
+fn take<C: EbpfContext>(ctx: &C, why: u32) -> i32 {
     let id = bpf_get_current_pid_tgid();
     let tgid = (id >> 32) as u32;
     if TGID_TO_TRACED.get_ptr(tgid).is_none() {
@@ -90,7 +88,7 @@ fn take<C: EbpfContext>(ctx: &C, why: u32, mm: u64) -> i32 {
     stack.depth = 0;
     stack.comm = task.comm();
     if why == why::GROWTH {
-        read::exact(mm, &mut stack.pages);
+        memtrace_pages(why);
     }
     stack.natives_len = unsafe {
         bpf_get_stack(
@@ -102,6 +100,19 @@ fn take<C: EbpfContext>(ctx: &C, why: u32, mm: u64) -> i32 {
     } as i32;
     python::walk(walk, task, why, tgid);
     send(walk, why);
+    0
+}
+
+/// The memory that a stack of growth is charged with. A function of its own, so that its locals are
+/// not on the stack below the walk: all of it has 512 bytes.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn memtrace_pages(slot: u32) -> u32 {
+    if let Some(walk) = WALKS.get_ptr_mut(slot) {
+        // It is the process' own touch that takes a stack.
+        let mm = Task::current().mm();
+        read::exact(mm, unsafe { &mut (*walk).stack.pages });
+    }
     0
 }
 

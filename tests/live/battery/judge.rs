@@ -10,9 +10,18 @@ use crate::live::rig::Life;
 /// How many frames of a wrong stack are shown.
 const SHOWN: usize = 8;
 
-/// What is wrong, if anything is.
-pub(super) fn judge(program: &Program, minor: Minor, life: &Life) -> Result<(), String> {
-    let stack = position(life)?;
+/// What is wrong, if anything is. Nothing is told of a program that was dead before its interpreter
+/// had been looked at.
+pub(super) fn judge(program: &Program, minor: Minor, life: &Life) -> Option<Result<(), String>> {
+    let stack = match position(life) {
+        Ok(stack) => stack,
+        Err(what) => return Some(Err(what)),
+    };
+    let is_known = stack.python != PythonState::Unknown;
+    is_known.then(|| judge_stack(program, minor, life, stack))
+}
+
+fn judge_stack(program: &Program, minor: Minor, life: &Life, stack: &Stack) -> Result<(), String> {
     let wanted = Frame {
         file: Some(program.file.as_str().into()),
         line: Some(program.line),
@@ -82,7 +91,9 @@ fn place<'a>(program: &Program, stack: &'a Stack) -> Option<&'a Frame> {
 /// The line that the memory is charged to, over the whole life, is the same one.
 fn growth(program: &Program, life: &Life) -> Result<(), String> {
     let mut bytes_by_line = BTreeMap::<(String, u32), i64>::new();
-    for stack in stacks(life).filter(|stack| stack.why == StackWhy::Growth) {
+    let is_known = |stack: &&Stack| stack.python != PythonState::Unknown;
+    let of_growth = stacks(life).filter(|stack| stack.why == StackWhy::Growth);
+    for stack in of_growth.filter(is_known) {
         let frame = place(program, stack).cloned().unwrap_or_default();
         let file = frame.file.as_deref().unwrap_or("?").to_owned();
         let at = (file, frame.line.unwrap_or(0));
