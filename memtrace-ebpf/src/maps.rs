@@ -26,6 +26,10 @@ pub(crate) struct Traced {
     pub(crate) limited_marks: u64,
     /// When the next checkpoint would be due if all had come at the rate that is allowed.
     pub(crate) mark_due: u64,
+    /// The same of pieces of prints.
+    pub(crate) print_due: u64,
+    /// Not zero: pieces of prints are left out until there is room for many.
+    pub(crate) print_pause: u64,
     /// `total` when the last stack of growth was taken.
     pub(crate) stack_total: i64,
     /// [`EPOCH`] when RSS was last told.
@@ -42,6 +46,8 @@ impl Traced {
         lost_rss: 0,
         limited_marks: 0,
         mark_due: 0,
+        print_due: 0,
+        print_pause: 0,
         stack_total: 0,
         epoch: 0,
         zero: 0,

@@ -14,6 +14,7 @@ use crate::{config::*, maps::CPU_OFFSETS};
 pub(crate) trait Plain: Copy {}
 impl Plain for u8 {}
 impl Plain for i16 {}
+impl Plain for u16 {}
 impl Plain for i32 {}
 impl Plain for u32 {}
 impl Plain for i64 {}

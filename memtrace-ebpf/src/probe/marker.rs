@@ -84,7 +84,7 @@ fn loaded(ctx: ProbeContext) -> u32 {
 /// another process, which then writes into it: garbage in records, and kernels that crash. Programs
 /// with a tail call are exempt, and one that is never reached is enough; the verifier removes it.
 #[inline(always)]
-fn keep_to_own_stack(ctx: &ProbeContext) {
+pub(crate) fn keep_to_own_stack(ctx: &ProbeContext) {
     if NEVER.load() != 0 {
         unsafe { NOWHERE.tail_call(ctx, 0) };
     }

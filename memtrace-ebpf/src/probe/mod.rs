@@ -7,6 +7,7 @@ pub(crate) mod learn;
 pub(crate) mod life;
 pub(crate) mod marker;
 pub(crate) mod plain;
+pub(crate) mod printed;
 pub(crate) mod python;
 pub(crate) mod rss;
 pub(crate) mod spare;

@@ -5,8 +5,10 @@
 //! [`Header`]. Memory is counted in pages, in the order of the kernel's `enum` of RSS members
 //! (`include/linux/mm_types_task.h`, the same from 5.10 to 7.3).
 
+mod printed;
 mod stack;
 
+pub use printed::*;
 pub use stack::*;
 
 /// Kinds of records.
@@ -39,6 +41,10 @@ pub mod tag {
     pub const SHORT_CODE: u32 = 13;
     /// [`super::Lines`]
     pub const LINES: u32 = 14;
+    /// [`super::Print`]
+    pub const PRINT: u32 = 15;
+    /// [`super::ShortPrint`]
+    pub const SHORT_PRINT: u32 = 16;
 }
 
 /// Longest checkpoint name or detail that is kept, without the terminating NUL.
@@ -72,7 +78,7 @@ pub mod lost {
     pub const MARK: u32 = 3;
     /// Processes that the table of traced processes had no room for.
     pub const TRACED: u32 = 4;
-    /// Checkpoints that came faster than one process' may.
+    /// Checkpoints, or pieces of prints, that came faster than one process' may.
     pub const MARK_RATE: u32 = 5;
     /// Stacks, and what is needed to read them.
     pub const STACK: u32 = 6;

@@ -35,7 +35,7 @@ static OBJECT: &[u8] =
     aya::include_bytes_aligned!("../../../memtrace-ebpf/objects/memtrace-aarch64.o");
 
 /// Value of the map of traced processes; the mirror of `Traced` in memtrace-ebpf/src/maps.rs.
-type Traced = [u64; 9];
+type Traced = [u64; 11];
 
 /// Why the probes could not be put in place.
 #[derive(Debug, thiserror::Error)]
@@ -356,7 +356,7 @@ impl Probes {
 
     /// Traces a process from now on.
     pub fn trace(&mut self, pid: u32) -> Result<(), LoadError> {
-        match self.traced.insert(pid, [0; 9], 1) {
+        match self.traced.insert(pid, [0; 11], 1) {
             Ok(()) => {
                 self.move_generation();
                 Ok(())
