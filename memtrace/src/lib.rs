@@ -21,6 +21,7 @@ pub mod decode;
 
 pub mod kernel;
 
+pub mod naming;
 pub mod targets;
 pub mod track;
 

@@ -550,11 +550,11 @@ const fn loss_words(lang: Lang, kind: loss::Kind) -> (&'static str, &'static str
         Kind::CheckpointRate => (
             (
                 "过快的检查点",
-                "本进程设检查点过快 (长期每秒 5 万个以上), 多出的没有记录, 以免淹没其他进程; 把检查点移出内层循环",
+                "本进程设检查点过快 (长期每秒 5 万个以上, 打印每秒 1 万段以上), 多出的没有记录, 以免淹没其他进程; 把检查点移出内层循环",
             ),
             (
                 "checkpoints set too fast",
-                "the process set more than 50,000 a second for long; the rest was left out so that it does not drown others: take the checkpoint out of the inner loop",
+                "the process set more than 50,000 a second for long, or printed more than 10,000 pieces of lines; the rest was left out so that it does not drown others: take the checkpoint out of the inner loop",
             ),
         ),
         Kind::SkippedProbe => (

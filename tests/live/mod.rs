@@ -15,6 +15,7 @@ mod many;
 mod memory;
 mod oom;
 mod positions;
+mod prints;
 mod rig;
 mod rights;
 mod run;

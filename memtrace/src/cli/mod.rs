@@ -48,7 +48,7 @@ pub enum Command {
     #[command(
         after_help = "Example: memtrace run --memory-max 300M -- python3 examples/backtest.py"
     )]
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Print the report of logs and recordings again, also of the older Python monitor's logs.
     #[command(
         after_help = "Example: memtrace report --folded memory_monitor_*.jsonl | inferno-flamegraph > growth.svg
@@ -152,6 +152,15 @@ pub struct TraceArgs {
     /// Make a function a checkpoint: `[PATH:]SYMBOL[=NAME]`. May be repeated.
     #[arg(long, value_name = "MARKER")]
     pub marker: Vec<String>,
+    /// Make the lines that a Python program prints its checkpoints, at the moment of the call,
+    /// whatever stdout buffers: all, or those that match. `(?P<name>…)` in REGEX chooses a
+    /// checkpoint's name, `(?P<details>…)` its details. What is no string is `…` (docs/prints.md).
+    #[arg(long, value_name = "REGEX", num_args = 0..=1, require_equals = true)]
+    pub prints: Option<Option<String>>,
+    /// The same for any program, from what it writes to standard output and error. A program that
+    /// buffers its output is late.
+    #[arg(long, value_name = "REGEX", num_args = 0..=1, require_equals = true)]
+    pub lines: Option<Option<String>>,
     /// Directory of the logs and recordings; made if it is not there.
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub log_dir: PathBuf,

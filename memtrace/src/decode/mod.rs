@@ -1,6 +1,7 @@
 //! Bytes of the rings to [`Event`]s. The only stage that knows the wire.
 
 mod fields;
+mod prints;
 mod stacks;
 #[cfg(test)]
 mod tests;
@@ -64,6 +65,8 @@ impl Decoder {
             tag::CODE => stacks::code(&mut fields, stacks::LONG)?,
             tag::SHORT_CODE => stacks::code(&mut fields, stacks::SHORT)?,
             tag::LINES => stacks::lines(&mut fields)?,
+            tag::PRINT => prints::print(&mut fields, wire::PRINT_ROOM)?,
+            tag::SHORT_PRINT => prints::print(&mut fields, wire::SHORT_PRINT_ROOM)?,
             other => return Err(DecodeError::Tag(other)),
         };
         Ok(Event { at, kind })

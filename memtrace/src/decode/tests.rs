@@ -3,6 +3,7 @@ use memtrace_ebpf::wire::{self, lost, mark, reclaim, tag};
 use super::*;
 use crate::{
     entry::Memory,
+    event::{Print, Rest, Stream},
     units::{Tgid, Tid},
 };
 
@@ -223,6 +224,8 @@ fn all() -> Vec<Record> {
         long_code(),
         short_code(),
         lines(),
+        piece(wire::print::TEXT, 2, 4, 4, 0),
+        long_piece(),
     ]
 }
 
@@ -263,6 +266,33 @@ fn long_code() -> Record {
 
 fn short_code() -> Record {
     code(tag::SHORT_CODE, stacks::SHORT, 4)
+}
+
+/// Stream, kind, width, size, bytes copied, last character, and a text in its room.
+fn piece(kind: u32, width: u32, size: u64, copied: u32, last: u32) -> Record {
+    let bytes: Vec<u8> = [0xa2, 0x5b, 0x0a, 0].to_vec();
+    Record::new(tag::SHORT_PRINT)
+        .u32(50)
+        .u32(51)
+        .u64(if kind == wire::print::WRITTEN {
+            2
+        } else {
+            0x1000
+        })
+        .u32(kind)
+        .u32(width)
+        .u64(size)
+        .u32(copied)
+        .u32(last)
+        .u64(9)
+        .pages(PAGES)
+        .room(&bytes, wire::SHORT_PRINT_ROOM)
+}
+
+fn long_piece() -> Record {
+    let mut record = piece(wire::print::TEXT, 1, 4, 4, 0);
+    record.0[..4].copy_from_slice(&tag::PRINT.to_ne_bytes());
+    record.bytes(&[0; wire::PRINT_ROOM - wire::SHORT_PRINT_ROOM])
 }
 
 fn lines() -> Record {
@@ -336,6 +366,9 @@ fn the_fixtures_are_as_long_as_the_wires_structs() {
     let text = [0; 2 * wire::TEXT_ROOM + 6];
     assert_eq!(marked(0, 0, 0, &text).0.len(), size_of::<wire::Mark>());
     assert_eq!(loaded().0.len(), size_of::<wire::Loaded>());
+    let short = piece(wire::print::TEXT, 1, 0, 0, 0);
+    assert_eq!(short.0.len(), size_of::<wire::ShortPrint>());
+    assert_eq!(long_piece().0.len(), size_of::<wire::Print>());
     assert_eq!(task().0.len(), size_of::<wire::Task>());
     assert_eq!(lost::CLASSES, 7);
 }
@@ -663,8 +696,47 @@ fn a_record_that_is_cut_anywhere_is_short_and_never_a_panic() {
 }
 
 #[test]
+fn a_piece_of_a_line_is_text_of_its_width_or_bytes_as_they_were_written() {
+    use wire::print::{NO_TEXT, TEXT, WRITTEN};
+    let decoded = |record: Record| match record.event() {
+        Kind::Print(print) => *print,
+        other => panic!("{other:?}"),
+    };
+    let text = |kind, width| decoded(piece(kind, width, 4, 4, 0)).text;
+    assert_eq!(text(TEXT, 2), Some("客\n".as_bytes().to_vec()));
+    assert_eq!(text(TEXT, 1), Some("¢[\n\0".as_bytes().to_vec()));
+    assert_eq!(text(WRITTEN, 1), Some(vec![0xa2, 0x5b, 0x0a, 0]));
+    assert_eq!((text(NO_TEXT, 0), text(TEXT, 3)), (None, None));
+    let unreadable = piece(TEXT, 2, 4, u32::MAX, 0);
+    assert_eq!(decoded(unreadable).text, None);
+    let expected = Print {
+        pid: Tgid(50),
+        tid: Tid(51),
+        stream: Stream::Descriptor(2),
+        text: Some(vec![0xa2]),
+        rest: Rest::More,
+        missed: 9,
+        memory: memory(),
+    };
+    assert_eq!(decoded(piece(WRITTEN, 1, 300, 1, b'x'.into())), expected);
+    let rest = |last| decoded(piece(TEXT, 2, 300, 4, last)).rest;
+    assert_eq!(
+        (rest(0x5ba2), rest(b'\n'.into())),
+        (Rest::More, Rest::Lines)
+    );
+    assert_eq!(decoded(long_piece()).stream, Stream::File(0x1000));
+    // More than there is room for.
+    let room = u32::try_from(wire::SHORT_PRINT_ROOM).unwrap();
+    let tag = tag::SHORT_PRINT;
+    assert_eq!(
+        DECODER.event(&piece(TEXT, 1, 300, room + 1, 0).0),
+        Err(DecodeError::Length { tag })
+    );
+}
+
+#[test]
 fn an_unknown_kind_is_an_error() {
-    for tag in [0, tag::LINES + 1, u32::MAX] {
+    for tag in [0, tag::SHORT_PRINT + 1, u32::MAX] {
         let record = Record::new(tag).bytes(&[0; 2000]);
         assert_eq!(DECODER.event(&record.0), Err(DecodeError::Tag(tag)));
     }
@@ -683,7 +755,7 @@ fn sizes_that_overflow_stay_at_the_largest() {
 proptest::proptest! {
     #[test]
     fn any_bytes_behind_any_tag_decode_or_are_an_error(
-        tag in 0..=tag::LINES + 1,
+        tag in 0..=tag::SHORT_PRINT + 1,
         bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..5000),
     ) {
         let record = Record::new(tag).bytes(&bytes);

@@ -246,7 +246,7 @@ pub enum NameState {
     /// In full.
     #[default]
     Whole,
-    /// Longer than 255 bytes.
+    /// Longer than is kept: 255 bytes, 200 of a printed line.
     Cut,
     /// NULL or unreadable; `name` is empty.
     Unreadable,

@@ -51,6 +51,9 @@ pub fn complete(
             exec.memory = task.memory;
         }
         Kind::Mark(mark) => mark.memory = memory(mark.pid).unwrap_or_default(),
+        Kind::Print(print) if print.may_end_a_line() => {
+            print.memory = memory(print.pid).unwrap_or_default();
+        }
         Kind::OomMark(mark) => {
             let task = look(mark.pid);
             mark.pid = host::leader(mark.tid.0).map_or(mark.pid, Tgid);
@@ -68,8 +71,12 @@ pub fn complete(
         }
         Kind::Exit(exit) => exit.started = known(exit.pid)?.0,
         // There are no stacks without BTF.
-        Kind::Rename(_) | Kind::Loaded { .. } | Kind::Stack(_) | Kind::Code(_) | Kind::Lines(_) => {
-        }
+        Kind::Rename(_)
+        | Kind::Loaded { .. }
+        | Kind::Print(_)
+        | Kind::Stack(_)
+        | Kind::Code(_)
+        | Kind::Lines(_) => {}
     }
     Some(event)
 }

@@ -24,6 +24,7 @@ use super::{
         python::{Interpreter, interpreter_in},
     },
 };
+use crate::python::layout::Layout;
 
 /// A function that the user made a marker: `[PATH:]SYMBOL`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub enum News {
         path: PathBuf,
         /// What was found, with the cookie of the user's markers.
         found: Vec<(Found, Option<u64>)>,
+        /// What the strings of the Python in it are like, if there is one and anybody asks.
+        python: Option<Box<Layout>>,
     },
     /// A process was searched for a Python.
     Python {
@@ -70,6 +73,8 @@ pub struct Finder {
     /// Absent when too many threads are stuck for another.
     jobs: Option<Sender<Job>>,
     shared: Arc<Shared>,
+    /// What is looked for in every file.
+    fixed: &'static [&'static str],
     wanted: Arc<[Wanted]>,
     news: UnboundedSender<News>,
 }
@@ -84,12 +89,17 @@ enum Job {
 }
 
 impl Finder {
-    /// Starts the thread. The second value brings its news.
-    pub fn start(wanted: Vec<Wanted>) -> io::Result<(Self, UnboundedReceiver<News>)> {
+    /// Starts the thread, which looks for `fixed` symbols and for the user's. The second value brings
+    /// its news.
+    pub fn start(
+        fixed: &'static [&'static str],
+        wanted: Vec<Wanted>,
+    ) -> io::Result<(Self, UnboundedReceiver<News>)> {
         let (news, receiver) = unbounded_channel();
         let mut finder = Self {
             jobs: None,
             shared: Arc::default(),
+            fixed,
             wanted: wanted.into(),
             news,
         };
@@ -102,6 +112,7 @@ impl Finder {
         let search = Search {
             turn,
             shared: Arc::clone(&self.shared),
+            fixed: self.fixed,
             wanted: Arc::clone(&self.wanted),
             news: self.news.clone(),
             pythons: RefCell::default(),
@@ -158,6 +169,7 @@ type FileId = ((i32, i32), u64);
 struct Search {
     turn: Turn,
     shared: Arc<Shared>,
+    fixed: &'static [&'static str],
     wanted: Arc<[Wanted]>,
     news: UnboundedSender<News>,
     /// Files by device and inode that were looked at for a Python.
@@ -281,7 +293,7 @@ impl Search {
 
     fn look_once(&self, id: (u64, u64), file: File, path: PathBuf) -> Option<News> {
         let is_new = self.shared.learn(id);
-        is_new.then(|| look(&self.wanted, path, file))?
+        is_new.then(|| look(self.fixed, &self.wanted, path, file))?
     }
 
     /// Does something that may never end, and tells once what keeps it from being done.
@@ -306,12 +318,12 @@ impl Search {
 }
 
 /// Searches one file for the fixed symbols and for the user's.
-fn look(wanted: &[Wanted], path: PathBuf, file: File) -> Option<News> {
+fn look(fixed: &[&str], wanted: &[Wanted], path: PathBuf, file: File) -> Option<News> {
     let here: Vec<&Wanted> = wanted
         .iter()
         .filter(|wanted| wanted.path.as_ref().is_none_or(|only| *only == path))
         .collect();
-    let mut names = vec![symbols::CHECKPOINT, symbols::PYTHON, symbols::LOADED];
+    let mut names = fixed.to_vec();
     names.extend(here.iter().map(|wanted| wanted.symbol.as_str()));
     match symbols::find(&file, &names) {
         Ok(found) if found.is_empty() => None,
@@ -321,10 +333,17 @@ fn look(wanted: &[Wanted], path: PathBuf, file: File) -> Option<News> {
                     .find(|wanted| wanted.symbol == found.symbol)
                     .map(|wanted| wanted.cookie)
             };
+            let prints = found.iter().any(|found| found.symbol == symbols::PRINTED);
+            let python = if prints {
+                python::layout_in(&file, &path).map(Box::new)
+            } else {
+                None
+            };
             let found = found.into_iter().map(|found| (cookie(&found), found));
             Some(News::Found {
                 file,
                 path,
+                python,
                 found: found.map(|(c, f)| (f, c)).collect(),
             })
         }

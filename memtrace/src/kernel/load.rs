@@ -23,6 +23,7 @@ use aya::{
 use super::{
     facts::{BTF, Facts},
     offsets::{Layout, RssLayout},
+    pythons::Pythons,
     stacks::Stacks,
 };
 
@@ -184,7 +185,9 @@ pub struct Probes {
     iterates: bool,
     generation: Array<MapData, u64>,
     generation_now: u64,
-    pub(super) stacks: Option<Stacks>,
+    #[expect(dead_code, reason = "held: without it stacks of growth end")]
+    stacks: Option<Stacks>,
+    pub(super) pythons: Option<Pythons>,
     no_stacks: Option<LoadError>,
 }
 
@@ -199,6 +202,8 @@ pub enum MarkerProgram {
     Function,
     /// The dynamic loader's `_dl_debug_state()`.
     Loaded,
+    /// `PyFile_WriteObject(object, file, flags)`
+    Printed,
 }
 
 impl MarkerProgram {
@@ -208,6 +213,7 @@ impl MarkerProgram {
             Self::Python => "python",
             Self::Function => "function",
             Self::Loaded => "loaded",
+            Self::Printed => "printed",
         }
     }
 }
@@ -303,6 +309,8 @@ impl Probes {
             }
             Ground::Typed(_) | Ground::Plain(_) => (None, None),
         };
+        let pythons = stacks.as_ref().map(|_| Pythons::take(&mut ebpf));
+        let pythons = pythons.transpose()?;
         let rings = Rings {
             rss: take(&mut ebpf, "RSS_RING")?,
             life: take(&mut ebpf, "LIFE_RING")?,
@@ -328,6 +336,7 @@ impl Probes {
                 generation,
                 generation_now: 0,
                 stacks,
+                pythons,
                 no_stacks,
             },
             rings,

@@ -1,6 +1,7 @@
 //! The CPython in a process: the file it is mapped from, where its runtime is, what it is like.
 
 use std::{
+    fs::File,
     io,
     path::{Path, PathBuf},
 };
@@ -9,7 +10,7 @@ use super::{
     procfs,
     symbols::{
         SymbolError,
-        python::{Interpreter, interpreter_in},
+        python::{Interpreter, interpreter_in, published_in, words},
     },
 };
 use crate::python::{
@@ -133,6 +134,35 @@ pub(super) fn candidates(pid: u32) -> io::Result<Vec<(u64, procfs::Mapped)>> {
     Ok(mapped)
 }
 
+/// What the Python in a file is like, as far as the file itself tells.
+pub fn layout_in(file: &File, path: &Path) -> Option<Layout> {
+    let elf = interpreter_in(file).ok()??;
+    let version = of_name(path)?;
+    if !version.publishes() {
+        return Layout::of(version).ok();
+    }
+    let words = published_in(file, elf.runtime)?;
+    Layout::published(&words).ok()
+}
+
+/// The libraries that an interpreter which is about to be run may bring: those that were installed
+/// with it.
+pub fn libraries_of(executable: &Path) -> Vec<PathBuf> {
+    let prefix = executable.parent().and_then(Path::parent);
+    let Some(prefix) = prefix.filter(|_| is_python(executable)) else {
+        return Vec::new();
+    };
+    let Ok(entries) = std::fs::read_dir(prefix.join("lib")) else {
+        return Vec::new();
+    };
+    let is_library = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("libpython") && name.contains(".so.")
+    };
+    let paths = entries.flatten().map(|entry| entry.path());
+    paths.filter(is_library).collect()
+}
+
 /// `python3.11`, `libpython3.9.so.1.0`
 pub(super) fn is_python(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -186,11 +216,7 @@ fn layout(
     if !remote.read(runtime, &mut bytes) {
         return Err(unknown(Unknown::Published(version)));
     }
-    let mut words = [0; Layout::PUBLISHED_WORDS];
-    for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
-        *word = u64::from_le_bytes(*bytes);
-    }
-    Layout::published(&words).map_err(unknown)
+    Layout::published(&words(&bytes)).map_err(unknown)
 }
 
 /// Before 3.11 nothing in it says: `python3.9`, `libpython3.8.so.1.0`, `libpython3.7m.so.1.0`.

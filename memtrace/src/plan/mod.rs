@@ -1,6 +1,7 @@
 //! What is to be done, resolved and checked. The only reader of the command line's types: nothing
 //! below has a default of its own.
 
+mod lines;
 #[cfg(test)]
 mod tests;
 mod users;
@@ -25,6 +26,7 @@ use crate::{
     kernel::{
         cgroup::MemoryController, finder::Wanted, load::Sensor, procfs, rights::User, symbols,
     },
+    naming::Naming,
     targets::{Glob, Targets},
     units::{Bytes, Tgid},
 };
@@ -70,6 +72,10 @@ pub struct TracePlan {
     pub markers: Vec<Wanted>,
     /// Their names, by cookie.
     pub marker_names: HashMap<u64, String>,
+    /// Which printed lines are checkpoints; absent: none.
+    pub prints: Option<Naming>,
+    /// Likewise of lines that are written.
+    pub lines: Option<Naming>,
     /// Where logs go.
     pub log_dir: PathBuf,
     /// Whom to go on as, once the probes are in place.
@@ -175,7 +181,7 @@ impl Plan {
     /// Resolves a command line.
     pub fn new(cli: Cli) -> Result<Self, UsageError> {
         match cli.command {
-            Some(Command::Run(run)) => Ok(Self::Trace(Box::new(run_plan(run)?))),
+            Some(Command::Run(run)) => Ok(Self::Trace(Box::new(run_plan(*run)?))),
             Some(Command::Report(ReportArgs {
                 files,
                 lang: _,
@@ -256,6 +262,8 @@ fn trace_plan(
     let TraceArgs {
         no_follow,
         marker,
+        prints,
+        lines,
         log_dir,
         user,
         warning,
@@ -287,6 +295,8 @@ fn trace_plan(
         follow: !no_follow,
         markers,
         marker_names,
+        prints: lines::naming("--prints", prints)?,
+        lines: lines::naming("--lines", lines)?,
         log_dir,
         user: user.map(|name| users::user(&name)).transpose()?,
         style: StylePlan {

@@ -1,9 +1,12 @@
 //! What this host lets us stand on, and what to say when it lets us not.
 
 use super::{RunError, notice};
-use crate::kernel::{
-    facts::Facts,
-    load::{Ground, LoadError},
+use crate::{
+    kernel::{
+        facts::Facts,
+        load::{Ground, LoadError, Probes},
+    },
+    plan::TracePlan,
 };
 
 /// The kernel's structs where its BTF is known, else the records of classic tracepoints.
@@ -27,6 +30,34 @@ pub(super) fn ground(facts: &Facts) -> Result<Ground<'_>, RunError> {
 const WITHOUT_BTF: &str = "going on with classic tracepoints: sizes come from /proc and are late by \
     milliseconds, exit codes and limits are not known. A kernel with CONFIG_DEBUG_INFO_BTF=y has it \
     all (Debian 11, Ubuntu 20.10, RHEL 8.2 and later), or --btf FILE with the BTF of this very kernel";
+
+/// `--prints` and `--lines`: refuses where the kernel has nothing to tell lines by, and says what it is
+/// that they tell late.
+pub(super) fn watch_lines(
+    probes: &mut Probes,
+    facts: &Facts,
+    plan: &TracePlan,
+) -> Result<(), RunError> {
+    if plan.prints.is_some() {
+        let watched = probes.watch_prints();
+        watched.map_err(|error| refused(facts, error))?;
+    }
+    if plan.lines.is_none() {
+        return Ok(());
+    }
+    probes.watch_writes().map_err(|error| {
+        let error = anyhow::Error::new(error).context(
+            "--lines: it stands on the tracepoints syscalls:sys_enter_write and sys_enter_writev, of \
+             kernels with CONFIG_FTRACE_SYSCALLS, in tracefs (mount -t tracefs tracefs \
+             /sys/kernel/tracing)",
+        );
+        RunError::Other(error)
+    })?;
+    notice(
+        "--lines: a program that buffers its output is late: its lines are told when it writes them",
+    );
+    Ok(())
+}
 
 /// Says what is missing when the kernel refuses, else what failed.
 pub(super) fn refused(facts: &Facts, error: LoadError) -> RunError {

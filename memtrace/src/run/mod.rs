@@ -3,6 +3,7 @@
 mod begin;
 mod ground;
 mod losses;
+mod news;
 mod rights;
 mod stop;
 
@@ -19,7 +20,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use self::{
     begin::Common,
-    ground::{ground, mark_ring_bytes, refused},
+    ground::{ground, mark_ring_bytes, refused, watch_lines},
     stop::Stop,
 };
 use crate::{
@@ -33,10 +34,11 @@ use crate::{
         enrich,
         facts::Facts,
         finder::{Finder, News},
-        load::{Diagnostics, LoadError, Loader, MarkerProgram, Probes, Sensor, Settings},
-        procfs, protect, python,
+        load::{Diagnostics, LoadError, Loader, Probes, Sensor, Settings},
+        procfs, protect,
         ring::Source,
         spawn::Starter,
+        symbols,
     },
     loss::{self, Ledger},
     plan::{RunPlan, TracePlan},
@@ -106,6 +108,8 @@ struct Session {
     /// Lives that a census found to be over.
     unheard: u64,
     markers_found: Vec<u64>,
+    /// A Python that is known was found in somebody.
+    pythons_found: bool,
     diagnostics: Option<Diagnostics>,
     events: Vec<Event>,
     command: Option<Command>,
@@ -178,12 +182,15 @@ impl Session {
             let error = anyhow::Error::new(error);
             notice(&format!("no stacks are taken: {error:#}; all else works"));
         }
+        watch_lines(&mut probes, &facts, &plan)?;
         let diagnostics = object.and_then(|_| probes.diagnostics());
         // It keeps the rights that are lowered here; the threads that follow have only what is left.
         let starter = plan.run.as_ref().map(|_| Starter::begin()).transpose();
         let starter = starter.context("start a thread")?;
         let log_dir = rights::lower(&plan)?;
-        let (finder, news) = Finder::start(plan.markers.clone()).context("start a thread")?;
+        let fixed = symbols::fixed(plan.prints.is_some());
+        let (finder, news) =
+            Finder::start(fixed, plan.markers.clone()).context("start a thread")?;
         let terminal = if plan.run.is_some() {
             Terminal::Err
         } else {
@@ -197,6 +204,8 @@ impl Session {
             follow: plan.follow,
             stacks: plan.stack_step.is_some(),
             functions: functions(&plan.marker_names, facts.cookies),
+            prints: plan.prints.clone(),
+            lines: plan.lines.clone(),
             cgroup_v1: controller.as_ref().is_some_and(|controller| controller.v1),
             total_memory: procfs::total_memory().map(Bytes),
         };
@@ -222,6 +231,7 @@ impl Session {
             skipped: Skipped::default(),
             unheard: 0,
             markers_found: Vec::new(),
+            pythons_found: false,
             diagnostics,
             events: Vec::new(),
             command: None,
@@ -241,11 +251,7 @@ impl Session {
         crate::kernel::memory::give_back();
         self.meet_everybody()?;
         if let Some(run) = self.plan.run.take() {
-            if let Some(path) = crate::command::executable(&run)
-                && let Some(news) = self.finder.search_file(path)
-            {
-                self.take_news(news);
-            }
+            self.search_first(&run);
             let command = self.start_command(run)?;
             self.track.want(Tgid(command.pid()));
             self.command = Some(command);
@@ -517,70 +523,6 @@ impl Session {
         }
     }
 
-    fn take_news(&mut self, news: News) {
-        match news {
-            News::Found { file, path, found } => {
-                let mut checkpoints = false;
-                for (found, cookie) in found {
-                    let which = crate::kernel::symbols::program_for(&found.symbol);
-                    let told = cookie.filter(|_| self.facts.cookies);
-                    let attached = self.probes.attach_marker(which, &file, found.offset, told);
-                    match attached {
-                        Ok(()) => {
-                            self.markers_found.extend(cookie);
-                            checkpoints |= which != MarkerProgram::Loaded;
-                        }
-                        Err(error) => {
-                            self.marker_trouble(&path, &format!("{:#}", anyhow::Error::new(error)));
-                        }
-                    }
-                    if which == MarkerProgram::Loaded {
-                        // What was mapped between the search and now has not been seen.
-                        for pid in self.track.traced() {
-                            self.finder.search(pid.0, None);
-                        }
-                    }
-                }
-                if checkpoints && self.plan.live {
-                    let path = crate::text::escape(&path.to_string_lossy());
-                    notice(&format!("checkpoints are seen in {path}"));
-                }
-            }
-            News::Python { pid, found } => self.take_python(pid, found),
-            News::Failed { path, error } => self.marker_trouble(&path, &error),
-        }
-    }
-
-    /// From now on stacks of this process have Python frames, or none.
-    fn take_python(&mut self, pid: u32, found: Option<Result<Box<python::Found>, python::Error>>) {
-        let runtime = match found {
-            Some(Ok(found)) => Some(found.runtime),
-            // The process is gone, most often; else the notice would be of every one of them.
-            None | Some(Err(python::Error::None | python::Error::Memory(_))) => None,
-            Some(Err(error)) => {
-                notice(&format!("no Python stacks of pid {pid}: {error}"));
-                None
-            }
-        };
-        // First who has to read what the kernel side then sends.
-        let layout = runtime.as_ref().map(|runtime| runtime.layout);
-        let anew = self.track.python(Tgid(pid), layout);
-        match runtime {
-            Some(runtime) => {
-                if !self.probes.watch_python(pid, &runtime, anew) {
-                    self.track.python(Tgid(pid), None);
-                }
-            }
-            None => self.probes.forget_python(pid),
-        }
-    }
-
-    fn marker_trouble(&mut self, path: &std::path::Path, error: &str) {
-        self.lost.add(loss::Kind::MarkerFile, 1);
-        let path = crate::text::escape(&path.to_string_lossy());
-        notice(&format!("cannot look for checkpoints in {path}: {error}"));
-    }
-
     /// Detaches, writes what is left, says what was lost.
     fn finish(mut self) -> Outcome {
         let _ = self.probes.watch_rss(false);
@@ -604,11 +546,7 @@ impl Session {
         self.track.detach(clock::now(), &mut out);
         self.answer(clock::now(), &mut out);
         self.lost.merge(&self.source.lost);
-        for (cookie, name) in &self.plan.marker_names {
-            if !self.markers_found.contains(cookie) {
-                notice(&format!("--marker: no target had a function for `{name}`"));
-            }
-        }
+        self.tell_what_was_not_found();
         let (mut writer, verdicts) = self.fan.finish();
         if !verdicts.is_empty() {
             writer.show(&format!("\n{}", verdicts.join("\n")));

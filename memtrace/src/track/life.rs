@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Output, codes::Codes, samples::Samples};
+use super::{Output, codes::Codes, prints::Lines, samples::Samples};
 use crate::{
     entry::{Begin, Entry, Memory, Program, StackWhy, What},
     event::Unsent,
@@ -47,6 +47,8 @@ pub(super) struct Life {
     pub(super) codes: Option<Box<Codes>>,
     /// A Python was looked for once more when its memory grew.
     pub(super) asked_again: bool,
+    /// Of a process whose prints or writes are checkpoints.
+    pub(super) lines: Option<Box<Lines>>,
     /// The traced process that forked it, until it runs a program of its own.
     pub(super) parent: Option<Tgid>,
 }
@@ -71,6 +73,7 @@ impl Life {
             stack_rss: None,
             codes: None,
             asked_again: false,
+            lines: None,
         }
     }
 
@@ -145,6 +148,7 @@ impl Life {
         self.rename = None;
         self.codes = None;
         self.asked_again = false;
+        self.lines = None;
         self.parent = None;
         self.stack_rss = None;
         self.sample(at, memory);

@@ -12,6 +12,7 @@ mod life;
 mod losses;
 mod neighbours;
 mod people;
+mod prints;
 mod samples;
 mod stacks;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use crate::{
     entry::{Begin, Checkpoint, Entry, Exit as ExitEntry, Lost, Program, What},
     event::{Event, Exec, Exit, Fork, Kind, Mark, MarkSource, Rename},
     loss,
+    naming::Naming,
     share::Last,
     targets::{Candidate, Targets},
     units::{BootNanos, Bytes, MB, Tgid},
@@ -67,6 +69,10 @@ pub struct Rules {
     pub stacks: bool,
     /// Names of the marker functions, by cookie.
     pub functions: HashMap<u64, String>,
+    /// Which printed lines are checkpoints; absent: none.
+    pub prints: Option<Naming>,
+    /// Likewise of lines that are written.
+    pub lines: Option<Naming>,
     /// The memory controller is that of cgroup v1.
     pub cgroup_v1: bool,
     /// `MemTotal`, if known.
@@ -143,6 +149,7 @@ impl Track {
             Kind::Rename(rename) => self.rename(at, rename, out),
             Kind::Exit(exit) => self.exit(at, &exit, out),
             Kind::Mark(mark) => self.mark(at, *mark, out),
+            Kind::Print(print) => self.print(at, &print, out),
             Kind::Sigkill(sigkill) => self.sigkill(at, *sigkill, out),
             Kind::OomMark(mark) => self.oom_mark(at, *mark, out),
             Kind::Stack(stack) => self.stack(at, *stack, out),

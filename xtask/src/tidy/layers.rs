@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["clock", "text", "words", "lines"],
     &["decode"],
     &["kernel"],
-    &["targets"],
+    &["targets", "naming"],
     &["track"],
     &["record"],
     &["align", "sample"],

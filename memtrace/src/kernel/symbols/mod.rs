@@ -27,6 +27,8 @@ pub const CHECKPOINT: &str = "memtrace_checkpoint";
 pub const PYTHON: &str = "PyOS_mystricmp";
 /// What the dynamic loaders of glibc and musl call when they have mapped libraries.
 pub const LOADED: &str = "_dl_debug_state";
+/// What CPython's `print` hands each object to.
+pub const PRINTED: &str = "PyFile_WriteObject";
 /// Larger files are not searched.
 const LARGEST: u64 = 4 << 30;
 /// Sections with code that are looked at; a linked file has a handful.
@@ -66,8 +68,15 @@ pub fn program_for(symbol: &str) -> MarkerProgram {
         CHECKPOINT => MarkerProgram::Checkpoint,
         PYTHON => MarkerProgram::Python,
         LOADED => MarkerProgram::Loaded,
+        PRINTED => MarkerProgram::Printed,
         _ => MarkerProgram::Function,
     }
+}
+
+/// What is looked for in every file.
+pub fn fixed(prints: bool) -> &'static [&'static str] {
+    const ALL: [&str; 4] = [CHECKPOINT, PYTHON, LOADED, PRINTED];
+    if prints { &ALL } else { &ALL[..3] }
 }
 
 /// Looks for functions of these names.

@@ -5,6 +5,7 @@ use std::io::{Read, Seek};
 use object::{Object as _, ObjectSection as _, ObjectSegment as _, ObjectSymbol, ReadCache};
 
 use super::{SymbolError, budget::Budget};
+use crate::python::layout::Layout;
 
 /// The smallest pages of any Linux: segments begin on one.
 const PAGE: u64 = 4096;
@@ -48,6 +49,31 @@ impl Symbols {
             }
         }
     }
+}
+
+/// The table of its own structs that an interpreter has from 3.13 on, as the file has it.
+pub fn published_in(
+    input: impl Read + Seek,
+    runtime: u64,
+) -> Option<[u64; Layout::PUBLISHED_WORDS]> {
+    let (cache, budget) = (ReadCache::new(input), Budget::default());
+    let file = object::File::parse(budget.on(&cache)).ok()?;
+    let size = 8 * Layout::PUBLISHED_WORDS as u64;
+    let bytes = file
+        .sections()
+        .take_while(|_| !budget.is_spent())
+        .find_map(|section| section.data_range(runtime, size).ok()?)?;
+    let bytes = bytes.first_chunk()?;
+    Some(words(bytes))
+}
+
+/// What the table is made of.
+pub fn words(bytes: &[u8; 8 * Layout::PUBLISHED_WORDS]) -> [u64; Layout::PUBLISHED_WORDS] {
+    let mut words = [0; Layout::PUBLISHED_WORDS];
+    for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
+        *word = u64::from_le_bytes(*bytes);
+    }
+    words
 }
 
 /// The interpreter that a file brings: one that merely uses it has these symbols undefined.

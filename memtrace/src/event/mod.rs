@@ -1,5 +1,8 @@
 //! What the kernel reported, after decoding: numbers are sizes and times, bytes are text.
 
+mod printed;
+
+pub use self::printed::{Print, Rest, Stream};
 use crate::{
     entry::{Memory, NameState, PythonState, StackWhy},
     units::{BootNanos, Bytes, Tgid, Tid},
@@ -38,6 +41,8 @@ pub enum Kind {
     Sigkill(Box<Sigkill>),
     /// A checkpoint.
     Mark(Box<Mark>),
+    /// A piece of what a process prints or writes.
+    Print(Box<Print>),
     /// The stack of a thread.
     Stack(Box<Stack>),
     /// A code object that stacks may name.
