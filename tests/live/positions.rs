@@ -63,9 +63,9 @@ fn growth(life: &Life, file: &Path) -> BTreeMap<u32, i64> {
     let mut lines = BTreeMap::new();
     for stack in stacks(life) {
         let is_own = |frame: &&Frame| frame.file.as_deref() == file.to_str();
-        let line = stack.frames.iter().find(is_own).and_then(|own| own.line);
-        if let (Some(line), Some(moved)) = (line, stack.moved) {
-            *lines.entry(line).or_insert(0) += moved.0;
+        let own = stack.frames.iter().find(is_own);
+        if let (Some(at), Some(moved)) = (own.and_then(|own| own.line), stack.moved) {
+            *lines.entry(at).or_insert(0) += moved.0;
         }
     }
     lines

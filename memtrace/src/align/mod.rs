@@ -38,6 +38,10 @@ pub mod threads;
 mod tests;
 
 /// All that is known about one process life so far.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each remembers a thing of its own"
+)]
 #[derive(Debug)]
 pub struct Story {
     /// How it began; its `program` is the one of the beginning.

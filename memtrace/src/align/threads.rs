@@ -1,4 +1,4 @@
-//! What a story takes of stacks: growth goes to its [`Growth`](super::growth::Growth), and those of
+//! What a story takes of stacks: growth goes to its [`Growth`], and those of
 //! a kill are kept as they are, one per thread.
 
 use super::{
