@@ -225,7 +225,7 @@ pub(super) fn archive(programs: &Programs, names: &[String]) -> Result<Vec<u8>> 
         leave,
         ..
     } = programs;
-    for (name, from) in [("memtrace", memtrace), ("tests", tests), ("leave", leave)] {
+    for (name, from) in [("memtrace", memtrace), ("live", tests), ("leave", leave)] {
         tree.file(Path::new("memtrace").join(name), from)?;
     }
     let below = |place: &'static str| move |path: &Path| Some(Path::new(place).join(path));

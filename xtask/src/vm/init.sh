@@ -22,7 +22,7 @@ exec </dev/null >"$out" 2>&1
 echo "guest: $(uname -r), $(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo) MB"
 cd /tmp || exit
 # One name a line; none holds a space.
-if /memtrace/tests --test-threads=1 --exact $(cat /memtrace/names); then
+if /memtrace/live --test-threads=1 --exact $(cat /memtrace/names); then
     verdict=16
 else
     verdict=17
