@@ -28,8 +28,11 @@ use std::{
 use self::program::{Minor, Program};
 use super::rig::{Cgroup, Life, Memtrace, TempDir, Victim, scaled};
 
-/// Victims at a time.
+/// Victims at a time, where they are not slow.
 const AT_ONCE: usize = 4;
+
+/// Programs that are enough where each takes seconds.
+const FEW: usize = 12;
 
 /// What all of them may have together, whatever one of them does.
 const ALL_MIB: u64 = 1024;
@@ -232,7 +235,7 @@ impl Round<'_> {
             }
         };
         thread::scope(|scope| {
-            for _ in 0..AT_ONCE {
+            for _ in 0..scaled(AT_ONCE).max(1) {
                 scope.spawn(work);
             }
         });
@@ -302,7 +305,9 @@ fn every_program_is_seen_to_die_at_its_line() {
         programs.retain(|program| program.name.contains(&part));
     }
     // Where everything takes long, some of each kind must do: they are in the order of their names.
-    let every = programs.len().div_ceil(scaled(programs.len()).max(1));
+    let is_slow = scaled(programs.len()) < programs.len();
+    let enough = if is_slow { FEW } else { programs.len() };
+    let every = programs.len().div_ceil(enough.max(1));
     let programs: Vec<Program> = programs.into_iter().step_by(every.max(1)).collect();
     let interpreters = interpreters(&programs);
     let runs = env::var("MEMTRACE_BATTERY_RUNS").unwrap_or_else(|_| "1".to_owned());
