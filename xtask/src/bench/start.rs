@@ -50,8 +50,13 @@ fn waiting(place: &Place) -> Result<f64> {
         .stderr(Stdio::piped())
         .spawn()
         .context("start memtrace")?;
+    // What this host does not allow it says first.
+    let mut lines = BufReader::new(memtrace.stderr.take().expect("stderr is piped")).lines();
     let mut said = String::new();
-    BufReader::new(memtrace.stderr.take().expect("stderr is piped")).read_line(&mut said)?;
+    while !said.contains("waiting") {
+        let Some(line) = lines.next() else { break };
+        said = line?;
+    }
     let took = started.elapsed().as_secs_f64() * 1e3;
     memtrace.kill()?;
     memtrace.wait()?;
