@@ -243,3 +243,5 @@ pub(crate) static MEMBER_TO_TOLD: LruHashMap<u64, Told> = LruHashMap::with_max_e
 /// The last task that a thread sent SIGKILL to: for kernels whose `mark_victim` gives a pid only.
 #[map]
 pub(crate) static TID_TO_KILLED: LruHashMap<u32, u64> = LruHashMap::with_max_entries(1024, 0);
+
+const _: () = assert!(size_of::<Traced>() == 8 * wire::TRACED_WORDS);

@@ -63,6 +63,9 @@ pub const FILENAME: usize = 256;
 /// Room for the arguments of a process.
 pub const ARGS: usize = 512;
 
+/// Words of what the probes remember of a traced process, for who reads that map.
+pub const TRACED_WORDS: usize = 11;
+
 /// Status of an [`Exit`] whose status could not be had.
 pub const EXIT_STATUS_UNKNOWN: i32 = i32::MIN;
 

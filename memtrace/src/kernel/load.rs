@@ -1,4 +1,5 @@
-//! Loads and attaches the probes. The only file that names programs and maps.
+//! Loads and attaches the probes. With `stacks`, `prints` and `pythons` beside it nothing else names
+//! programs and maps.
 
 use std::{
     fs::{self, File},
@@ -20,6 +21,8 @@ use aya::{
     },
 };
 
+use memtrace_ebpf::wire;
+
 use super::{
     facts::{BTF, Facts},
     offsets::{Layout, RssLayout},
@@ -36,7 +39,7 @@ static OBJECT: &[u8] =
     aya::include_bytes_aligned!("../../../memtrace-ebpf/objects/memtrace-aarch64.o");
 
 /// Value of the map of traced processes; the mirror of `Traced` in memtrace-ebpf/src/maps.rs.
-type Traced = [u64; 11];
+type Traced = [u64; wire::TRACED_WORDS];
 
 /// Why the probes could not be put in place.
 #[derive(Debug, thiserror::Error)]
@@ -185,10 +188,9 @@ pub struct Probes {
     iterates: bool,
     generation: Array<MapData, u64>,
     generation_now: u64,
-    #[expect(dead_code, reason = "held: without it stacks of growth end")]
-    stacks: Option<Stacks>,
+    pub(super) stacks: Option<Stacks>,
     pub(super) pythons: Option<Pythons>,
-    no_stacks: Option<LoadError>,
+    pub(super) no_stacks: Option<LoadError>,
 }
 
 /// Which of the marker programs a file's symbol gets.
@@ -343,11 +345,6 @@ impl Probes {
         ))
     }
 
-    /// Why no stacks are taken, if they cannot be.
-    pub fn take_stack_trouble(&mut self) -> Option<LoadError> {
-        self.no_stacks.take()
-    }
-
     /// How RSS is sensed.
     pub fn sensor(&self) -> Sensor {
         self.sensor
@@ -365,7 +362,7 @@ impl Probes {
 
     /// Traces a process from now on.
     pub fn trace(&mut self, pid: u32) -> Result<(), LoadError> {
-        match self.traced.insert(pid, [0; 11], 1) {
+        match self.traced.insert(pid, [0; wire::TRACED_WORDS], 1) {
             Ok(()) => {
                 self.move_generation();
                 Ok(())

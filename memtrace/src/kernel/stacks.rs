@@ -6,7 +6,7 @@ use aya::{
     programs::{BtfTracePoint, RawTracePoint},
 };
 
-use super::load::{LoadError, Sensor, failed, program, take};
+use super::load::{LoadError, Probes, Sensor, failed, program, take};
 
 /// Raw tracepoints: program, tracepoint.
 const ALWAYS: &[(&str, &str)] = &[
@@ -49,5 +49,17 @@ impl Stacks {
             probe.attach(tracepoint).map_err(failed("attach", name))?;
         }
         Ok(Self { growth })
+    }
+}
+
+impl Probes {
+    /// Stacks are taken.
+    pub fn takes_stacks(&self) -> bool {
+        self.stacks.is_some()
+    }
+
+    /// Why none are, if they cannot be.
+    pub fn take_stack_trouble(&mut self) -> Option<LoadError> {
+        self.no_stacks.take()
     }
 }

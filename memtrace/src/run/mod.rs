@@ -202,7 +202,7 @@ impl Session {
             targets: plan.targets.clone(),
             target_groups: plan.target_groups.clone(),
             follow: plan.follow,
-            stacks: plan.stack_step.is_some(),
+            stacks: probes.takes_stacks(),
             functions: functions(&plan.marker_names, facts.cookies),
             prints: plan.prints.clone(),
             lines: plan.lines.clone(),

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use aya::maps::{HashMap, Map, MapData};
+use memtrace_ebpf::wire::TRACED_WORDS;
 
 /// How much memory may grow: pages that the allocator keeps come and go.
 const GROWTH_KIB: u64 = 1024;
@@ -89,8 +90,7 @@ fn traced(process: &Path) -> Option<u64> {
             continue;
         }
         let map = Map::HashMap(map);
-        // As large as `Traced` in memtrace-ebpf/src/maps.rs.
-        let entries = HashMap::<_, u32, [u64; 9]>::try_from(&map).ok()?;
+        let entries = HashMap::<_, u32, [u64; TRACED_WORDS]>::try_from(&map).ok()?;
         return Some(entries.keys().flatten().count() as u64);
     }
     None
