@@ -194,6 +194,10 @@ pub(crate) static KNOWN_CODES: LruHashMap<KnownCode, u8> = LruHashMap::with_max_
 #[map]
 pub(crate) static GROWTH: ProgramArray = ProgramArray::with_max_entries(1, 0);
 
+/// What takes a victim's stacks, behind the probes of its end.
+#[map]
+pub(crate) static END: ProgramArray = ProgramArray::with_max_entries(1, 0);
+
 /// Records that could not be sent, by class. Written by the probes, read by user space.
 #[map]
 pub(crate) static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(lost::CLASSES, 0);

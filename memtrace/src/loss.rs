@@ -24,6 +24,8 @@ pub enum Kind {
     BadRecord,
     /// A probe ran while the same probe was running on that cpu and was skipped by the kernel.
     SkippedProbe,
+    /// Likewise the probe of write(2), in whatever process: a line that was to be a checkpoint.
+    SkippedWrite,
     /// A log line could not be written.
     LogLine,
     /// A recording line could not be written.
@@ -49,7 +51,7 @@ pub enum Severity {
 
 impl Kind {
     /// Every kind, in the order in which the ledger is shown.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::KillRecord,
         Self::LifeRecord,
         Self::CheckpointRecord,
@@ -59,6 +61,7 @@ impl Kind {
         Self::TracedTable,
         Self::BadRecord,
         Self::SkippedProbe,
+        Self::SkippedWrite,
         Self::LogLine,
         Self::RecordingLine,
         Self::MarkerFile,
@@ -79,6 +82,7 @@ impl Kind {
             | Self::TracedTable
             | Self::BadRecord
             | Self::SkippedProbe
+            | Self::SkippedWrite
             | Self::LogLine
             | Self::RecordingLine
             | Self::MarkerFile

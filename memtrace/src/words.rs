@@ -567,6 +567,16 @@ const fn loss_words(lang: Lang, kind: loss::Kind) -> (&'static str, &'static str
                 "the kernel skipped a probe that was running on that cpu; an exec or a signal may be missing",
             ),
         ),
+        Kind::SkippedWrite => (
+            (
+                "跳过的 write",
+                "内核没有让 --lines 的探针看这些 write(2), 不知是哪个进程的; 可能漏了用作检查点的一行",
+            ),
+            (
+                "skipped writes",
+                "the kernel kept these write(2) calls from the probe of --lines, of whatever process; a line that was to be a checkpoint may be missing",
+            ),
+        ),
         Kind::LogLine => (
             (
                 "日志行",

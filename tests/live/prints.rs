@@ -44,6 +44,20 @@ fn run(options: &[&str], command: &[&Path]) -> Ended {
     Memtrace::run(options, command).end()
 }
 
+/// A run with `--lines` in which the kernel kept no write of whatever process from the probe: it does so
+/// now and then, and memtrace says that it may have missed a line.
+fn with_every_write_seen(run: impl Fn() -> Ended) -> Ended {
+    for _ in 0..5 {
+        let ended = run();
+        if !ended.stderr.contains("skipped writes") {
+            ended.assert_code(0);
+            return ended;
+        }
+        ended.assert_code(3);
+    }
+    panic!("in each of five runs the kernel skipped the probe");
+}
+
 /// The life of the command that was run, whose exit status was zero and nothing lost.
 fn life_of(options: &[&str], interpreter: &Path, program: &str) -> Life {
     let dir = TempDir::new();
@@ -258,8 +272,9 @@ fn that_no_target_can_make_are_told_at_the_end() {
 fn lines_of_any_program_are_checkpoints_when_it_writes_them() {
     let script = "echo 开始; printf 'half '; printf 'and half\\n'; echo error >&2; \
                   printf 'one\\ntwo\\n'; echo; echo 结束";
-    let ended = Memtrace::run(&["--lines", "--quiet"], &["sh", "-c", script]).end();
-    ended.assert_code(0);
+    let ended = with_every_write_seen(|| {
+        Memtrace::run(&["--lines", "--quiet"], &["sh", "-c", script]).end()
+    });
     let told = ended
         .stderr
         .lines()
@@ -271,13 +286,14 @@ fn lines_of_any_program_are_checkpoints_when_it_writes_them() {
 
 #[test]
 fn lines_of_a_c_program_are_chosen_by_a_pattern() {
-    let mut victim = Victim::start::<&str>("steps", &[]);
-    let pid = victim.pid().to_string();
-    let memtrace = Memtrace::watch(&["--pid", &pid, "--lines=^(?P<name>ok)", "--quiet"]);
-    victim.ask("anon 20");
-    victim.finish();
-    let ended = memtrace.end();
-    ended.assert_code(0);
+    let ended = with_every_write_seen(|| {
+        let mut victim = Victim::start::<&str>("steps", &[]);
+        let pid = victim.pid().to_string();
+        let memtrace = Memtrace::watch(&["--pid", &pid, "--lines=^(?P<name>ok)", "--quiet"]);
+        victim.ask("anon 20");
+        victim.finish();
+        memtrace.end()
+    });
     assert_eq!(ended.only_life().names(), ["ok"]);
 }
 
@@ -289,11 +305,9 @@ fn prints_and_lines_together_tell_each_line_once() {
         os.system('echo of a shell')\n\
         print('end', flush=True)\n";
     let dir = TempDir::new();
-    let ended = run(
-        &["--prints", "--lines", "--quiet"],
-        &[python(), &write(&dir, program)],
-    );
-    ended.assert_code(0);
+    let script = write(&dir, program);
+    let ended =
+        with_every_write_seen(|| run(&["--prints", "--lines", "--quiet"], &[python(), &script]));
     let mut names: Vec<String> = Vec::new();
     for life in ended.lives() {
         names.extend(life.names().into_iter().map(str::to_owned));

@@ -7,7 +7,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::kernel::load::Sensor;
+use crate::kernel::sensor::Sensor;
 
 /// Says who was Killed, by whom and for which limit, after which checkpoint, and where the memory
 /// grew.

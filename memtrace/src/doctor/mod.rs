@@ -10,10 +10,13 @@ use crate::kernel::{
     cgroup::MemoryController,
     facts::{Facts, NoLayout},
     formats::{self, FormatError},
-    load::{Ground, LoadError, Loader, MarkerProgram, Probes, Sensor, Settings},
+    load::{Ground, Loader, MarkerProgram, Probes, Settings},
     memory,
     offsets::{Layout, RssLayout},
-    procfs, protect,
+    procfs,
+    programs::LoadError,
+    protect,
+    sensor::Sensor,
 };
 
 /// One thing that memtrace would use.

@@ -8,7 +8,10 @@ use std::{
 use aya::programs::Program;
 use memtrace_ebpf::wire::{lost, spared};
 
-use super::load::{EXIT, HARMLESS, Probes};
+use super::{
+    load::{EXIT, HARMLESS, Probes},
+    prints::WRITES,
+};
 use crate::event::Unsent;
 
 /// What the kernel did not run our programs for, since the start.
@@ -19,6 +22,11 @@ pub struct Skipped {
     /// Threads whose end was not seen. One that was the last of its process is told by its SIGCHLD,
     /// unless the parent ignores that; the others do not matter.
     pub ends: u64,
+    /// Calls of write(2), of any process. No classic tracepoint's program is run on a cpu that is in
+    /// the middle of a `bpf` call on a map, be it memtrace's own that was preempted
+    /// (`bpf_disable_instrumentation`, `include/linux/bpf.h`; `trace_call_bpf`,
+    /// `kernel/trace/bpf_trace.c`, 5.10 to 7.3).
+    pub writes: u64,
 }
 
 impl Probes {
@@ -41,6 +49,9 @@ impl Probes {
         for (name, program) in self.ebpf.programs() {
             match name {
                 EXIT => skipped.ends += misses(program),
+                _ if WRITES.iter().any(|&(write, _)| write == name) => {
+                    skipped.writes += misses(program);
+                }
                 _ if HARMLESS.contains(&name) => {}
                 _ => skipped.events += misses(program),
             }

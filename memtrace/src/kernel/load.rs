@@ -1,5 +1,5 @@
-//! Loads and attaches the probes. With `stacks`, `prints` and `pythons` beside it nothing else names
-//! programs and maps.
+//! Loads and attaches the probes. With `sensor`, `stacks`, `prints` and `pythons` beside it nothing
+//! else names programs and maps.
 
 use std::{
     fs::{self, File},
@@ -9,14 +9,11 @@ use std::{
 };
 
 use aya::{
-    Btf, Ebpf, EbpfError, EbpfLoader, Endianness, VerifierLogLevel,
-    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf},
+    Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel,
+    maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf},
     programs::{
-        BtfTracePoint, Iter, Program, ProgramError, RawTracePoint, RawTracePointRunOptions,
-        TestRun as _, TracePoint, UProbe,
-        raw_trace_point::RawTracePointLink,
-        tp_btf::BtfTracePointLink,
-        trace_point::TracePointLink,
+        Iter, ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun as _, TracePoint,
+        UProbe,
         uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope},
     },
 };
@@ -26,8 +23,10 @@ use memtrace_ebpf::wire;
 use super::{
     facts::{BTF, Facts},
     offsets::{Layout, RssLayout},
+    programs::{LoadError, Programs, failed, program, take},
     pythons::Pythons,
-    stacks::Stacks,
+    sensor::{RssLink, Sensor, attach_rss, load_rss},
+    stacks::{self, Stacks},
 };
 
 /// The programs, as `cargo xtask build-ebpf` built them.
@@ -40,49 +39,6 @@ static OBJECT: &[u8] =
 
 /// Value of the map of traced processes; the mirror of `Traced` in memtrace-ebpf/src/maps.rs.
 type Traced = [u64; wire::TRACED_WORDS];
-
-/// Why the probes could not be put in place.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The object as a whole.
-    #[error("load the eBPF object")]
-    Object(#[from] Box<EbpfError>),
-    /// One program.
-    #[error("{action} {name}")]
-    Program {
-        /// `load` or `attach`.
-        action: &'static str,
-        /// Which one.
-        name: String,
-        /// Why, with the verifier's log if it was that.
-        source: Box<ProgramError>,
-    },
-    /// A map.
-    #[error("map {name}")]
-    Map {
-        /// Which one.
-        name: &'static str,
-        /// Why.
-        source: Box<MapError>,
-    },
-    /// The object is not the one that this program was built with.
-    #[error("the eBPF object has no {0}")]
-    NoSuch(&'static str),
-}
-
-impl LoadError {
-    /// The kernel said that we may not.
-    pub fn is_not_permitted(&self) -> bool {
-        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
-        while let Some(error) = cause {
-            if let Some(io) = error.downcast_ref::<io::Error>() {
-                return matches!(io.raw_os_error(), Some(libc::EPERM | libc::EACCES));
-            }
-            cause = error.source();
-        }
-        false
-    }
-}
 
 /// What the probes are to do.
 #[derive(Debug, Clone, Copy)]
@@ -101,37 +57,6 @@ pub struct Settings {
     pub mark_ring_bytes: u32,
     /// How RSS is to be sensed; [`None`] takes the cheapest that works.
     pub sensor: Option<Sensor>,
-}
-
-/// How RSS changes are sensed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Sensor {
-    /// `kmem:rss_stat` with typed pointers (6.2 and later).
-    TpBtf,
-    /// `kmem:rss_stat` as a raw tracepoint.
-    RawTp,
-    /// `kmem:rss_stat` as a classic tracepoint: for kernels without BTF. Tells that RSS moved; how
-    /// large it is comes from /proc, a moment later.
-    Tracepoint,
-}
-
-impl Sensor {
-    /// The name that the log's header gives it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::TpBtf => "tp_btf rss_stat, exact per-cpu sum",
-            Self::RawTp => "raw_tp rss_stat, exact per-cpu sum",
-            Self::Tracepoint => "tracepoint kmem:rss_stat, /proc/PID/status",
-        }
-    }
-
-    fn program(self) -> &'static str {
-        match self {
-            Self::TpBtf => "rss_btf",
-            Self::RawTp => "rss_raw",
-            Self::Tracepoint => "plain_rss",
-        }
-    }
 }
 
 /// The rings, to be read.
@@ -164,15 +89,6 @@ impl log::Log for Said {
     }
 
     fn flush(&self) {}
-}
-
-enum RssLink {
-    #[expect(dead_code, reason = "held: dropping it detaches the probe")]
-    TpBtf(BtfTracePointLink),
-    #[expect(dead_code, reason = "held: dropping it detaches the probe")]
-    RawTp(RawTracePointLink),
-    #[expect(dead_code, reason = "held: dropping it detaches the probe")]
-    Tracepoint(TracePointLink),
 }
 
 /// The probes in the kernel. Dropping this detaches and unloads everything.
@@ -295,21 +211,36 @@ impl Probes {
         object: Option<&[u8]>,
     ) -> Result<(Self, Rings), LoadError> {
         let mut ebpf = load_object(loader, facts, ground, settings, object.unwrap_or(OBJECT))?;
-        for name in ["checkpoint", "python", "function", "loaded"] {
-            let probe: &mut UProbe = program(&mut ebpf, name)?;
-            probe.load().map_err(failed("load", name))?;
-        }
-        let (sensor, btf) = match ground {
-            Ground::Typed(layout) => load_typed(&mut ebpf, layout, settings.sensor)?,
-            Ground::Plain(_) => (load_plain(&mut ebpf)?, None),
-        };
-        // All else works without them.
-        let (stacks, no_stacks) = match ground {
-            Ground::Typed(_) if settings.stack_pages > 0 => {
-                let stacks = Stacks::load(&mut ebpf, sensor, btf.as_ref());
-                stacks.map_or_else(|error| (None, Some(error)), |stacks| (Some(stacks), None))
+        let btf = match ground {
+            Ground::Typed(layout) if has_own_btf() => {
+                Btf::parse(&layout.bound_types, Endianness::default()).ok()
             }
-            Ground::Typed(_) | Ground::Plain(_) => (None, None),
+            Ground::Typed(_) | Ground::Plain(_) => None,
+        };
+        let (mut walks, mut others): (Programs<'_>, Programs<'_>) = ebpf
+            .programs_mut()
+            .partition(|(name, _)| stacks::VERIFIED.contains(name));
+        let walker = match ground {
+            Ground::Typed(layout) if settings.stack_pages > 0 => {
+                Some(Sensor::choice(settings.sensor, layout, btf.as_ref()))
+            }
+            Ground::Typed(_) | Ground::Plain(_) => None,
+        };
+        let own_btf = btf.as_ref();
+        let (sensor, verified) = thread::scope(|scope| {
+            let verified = walker
+                .map(|sensor| scope.spawn(move || stacks::verify(&mut walks, sensor, own_btf)));
+            let sensor = load_others(&mut others, ground, settings.sensor, own_btf);
+            let verified = verified.map(|thread| thread.join().expect("its thread does not panic"));
+            (sensor, verified)
+        });
+        let sensor = sensor?;
+        // All else works without them.
+        let stacks = verified
+            .map(|verified| verified.and_then(|()| Stacks::attach(&mut ebpf, sensor, own_btf)));
+        let (stacks, no_stacks) = match stacks.transpose() {
+            Ok(stacks) => (stacks, None),
+            Err(error) => (None, Some(error)),
         };
         let pythons = stacks.as_ref().map(|_| Pythons::take(&mut ebpf));
         let pythons = pythons.transpose()?;
@@ -456,35 +387,50 @@ impl Probes {
     }
 }
 
-/// The probes that know the kernel's structs. The second value: the kernel's own BTF, with which there
-/// is an iterator for a census, too.
+/// All but those that walk.
+fn load_others(
+    programs: &mut Programs<'_>,
+    ground: Ground<'_>,
+    wanted: Option<Sensor>,
+    btf: Option<&Btf>,
+) -> Result<Sensor, LoadError> {
+    for name in ["checkpoint", "python", "function", "loaded"] {
+        let probe: &mut UProbe = program(programs, name)?;
+        probe.load().map_err(failed("load", name))?;
+    }
+    match ground {
+        Ground::Typed(layout) => load_typed(programs, layout, wanted, btf),
+        Ground::Plain(_) => load_plain(programs),
+    }
+}
+
+/// The probes that know the kernel's structs. With the kernel's own BTF there is an iterator for a
+/// census, too.
 fn load_typed(
-    ebpf: &mut Ebpf,
+    programs: &mut Programs<'_>,
     layout: &Layout,
     wanted: Option<Sensor>,
-) -> Result<(Sensor, Option<Btf>), LoadError> {
-    let btf = has_own_btf()
-        .then(|| Btf::parse(&layout.bound_types, Endianness::default()).ok())
-        .flatten();
+    btf: Option<&Btf>,
+) -> Result<Sensor, LoadError> {
     if layout.rss == RssLayout::PerCpu {
-        learn_cpu_offsets(ebpf)?;
+        learn_cpu_offsets(programs)?;
     }
-    if let Some(btf) = &btf {
-        let census: &mut Iter = program(ebpf, "census")?;
+    if let Some(btf) = btf {
+        let census: &mut Iter = program(programs, "census")?;
         census.load("task", btf).map_err(failed("load", "census"))?;
     }
-    let sensor = load_rss(ebpf, layout, wanted, btf.as_ref())?;
+    let sensor = load_rss(programs, layout, wanted, btf)?;
     for &(name, tracepoint) in ALWAYS {
         if layout.missing_tracepoints.contains(&tracepoint) {
             continue;
         }
-        let probe: &mut RawTracePoint = program(ebpf, name)?;
+        let probe: &mut RawTracePoint = program(programs, name)?;
         if probe.fd().is_err() {
             probe.load().map_err(failed("load", name))?;
         }
         probe.attach(tracepoint).map_err(failed("attach", name))?;
     }
-    Ok((sensor, btf))
+    Ok(sensor)
 }
 
 /// Only the kernel's own BTF, not one from a file, makes typed pointers and iterators.
@@ -497,9 +443,9 @@ fn is_typed(ground: Ground<'_>) -> bool {
 }
 
 /// The probes that make do with the records of classic tracepoints.
-fn load_plain(ebpf: &mut Ebpf) -> Result<Sensor, LoadError> {
+fn load_plain(programs: &mut Programs<'_>) -> Result<Sensor, LoadError> {
     for &(name, category, event) in PLAIN {
-        let probe: &mut TracePoint = program(ebpf, name)?;
+        let probe: &mut TracePoint = program(programs, name)?;
         probe.load().map_err(failed("load", name))?;
         if name != Sensor::Tracepoint.program() {
             probe
@@ -546,98 +492,12 @@ fn load_object(
     Ok(loader.load(object).map_err(Box::new)?)
 }
 
-fn learn_cpu_offsets(ebpf: &mut Ebpf) -> Result<(), LoadError> {
+fn learn_cpu_offsets(programs: &mut Programs<'_>) -> Result<(), LoadError> {
     const NAME: &str = "learn_cpu_offsets";
-    let probe: &mut RawTracePoint = program(ebpf, NAME)?;
+    let probe: &mut RawTracePoint = program(programs, NAME)?;
     probe.load().map_err(failed("load", NAME))?;
     probe
         .test_run(RawTracePointRunOptions::default())
         .map_err(failed("run", NAME))?;
     Ok(())
-}
-
-/// Loads the cheapest RSS program that this kernel takes.
-fn load_rss(
-    ebpf: &mut Ebpf,
-    layout: &Layout,
-    wanted: Option<Sensor>,
-    btf: Option<&Btf>,
-) -> Result<Sensor, LoadError> {
-    let typed = wanted.unwrap_or(match layout.rss {
-        RssLayout::PerCpu => Sensor::TpBtf,
-        // The verifier refuses typed loads from an array of atomic_long_t.
-        RssLayout::Atomic => Sensor::RawTp,
-    });
-    if typed == Sensor::TpBtf
-        && let Some(btf) = btf
-    {
-        let name = typed.program();
-        let probe: &mut BtfTracePoint = program(ebpf, name)?;
-        match probe.load("rss_stat", btf) {
-            Ok(()) => return Ok(typed),
-            Err(error) if wanted.is_some() => return Err(failed("load", name)(error)),
-            Err(_) => {}
-        }
-    }
-    let name = Sensor::RawTp.program();
-    let probe: &mut RawTracePoint = program(ebpf, name)?;
-    probe.load().map_err(failed("load", name))?;
-    Ok(Sensor::RawTp)
-}
-
-fn attach_rss(ebpf: &mut Ebpf, sensor: Sensor) -> Result<RssLink, LoadError> {
-    let name = sensor.program();
-    match sensor {
-        Sensor::TpBtf => {
-            let probe: &mut BtfTracePoint = program(ebpf, name)?;
-            let link = probe.attach().map_err(failed("attach", name))?;
-            Ok(RssLink::TpBtf(
-                probe.take_link(link).map_err(failed("attach", name))?,
-            ))
-        }
-        Sensor::RawTp => {
-            let probe: &mut RawTracePoint = program(ebpf, name)?;
-            let link = probe.attach("rss_stat").map_err(failed("attach", name))?;
-            Ok(RssLink::RawTp(
-                probe.take_link(link).map_err(failed("attach", name))?,
-            ))
-        }
-        Sensor::Tracepoint => {
-            let probe: &mut TracePoint = program(ebpf, name)?;
-            let link = probe
-                .attach("kmem", "rss_stat")
-                .map_err(failed("attach", name))?;
-            Ok(RssLink::Tracepoint(
-                probe.take_link(link).map_err(failed("attach", name))?,
-            ))
-        }
-    }
-}
-
-pub(super) fn failed(action: &'static str, name: &str) -> impl FnOnce(ProgramError) -> LoadError {
-    let name = name.to_owned();
-    move |source| LoadError::Program {
-        action,
-        name,
-        source: Box::new(source),
-    }
-}
-
-pub(super) fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, LoadError>
-where
-    &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
-{
-    let found = ebpf.program_mut(name).ok_or(LoadError::NoSuch(name))?;
-    found.try_into().map_err(failed("use", name))
-}
-
-pub(super) fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, LoadError>
-where
-    M: TryFrom<Map, Error = MapError>,
-{
-    let map = ebpf.take_map(name).ok_or(LoadError::NoSuch(name))?;
-    map.try_into().map_err(|source| LoadError::Map {
-        name,
-        source: Box::new(source),
-    })
 }

@@ -3,12 +3,13 @@
 use aya::programs::{TracePoint, UProbe};
 
 use super::{
-    load::{LoadError, Probes, failed, program},
+    load::Probes,
+    programs::{LoadError, failed, program},
     pythons::Pythons,
 };
 
 /// Classic tracepoints: program, event.
-const WRITES: &[(&str, &str)] = &[
+pub(super) const WRITES: &[(&str, &str)] = &[
     ("wrote", "sys_enter_write"),
     ("wrote_several", "sys_enter_writev"),
 ];

@@ -6,7 +6,10 @@ use aya::{
 };
 use memtrace_ebpf::wire::layout as word;
 
-use super::load::{LoadError, Probes, take};
+use super::{
+    load::Probes,
+    programs::{LoadError, take},
+};
 use crate::python::{
     layout::{Current, Instruction, Layout},
     walk::Runtime,

@@ -24,7 +24,7 @@ use crate::{
     },
     entry::{Lang, Limit, Precision, Style},
     kernel::{
-        cgroup::MemoryController, finder::Wanted, load::Sensor, procfs, rights::User, symbols,
+        cgroup::MemoryController, finder::Wanted, procfs, rights::User, sensor::Sensor, symbols,
     },
     naming::Naming,
     targets::{Glob, Targets},

@@ -4,7 +4,8 @@ use super::{RunError, notice};
 use crate::{
     kernel::{
         facts::Facts,
-        load::{Ground, LoadError, Probes},
+        load::{Ground, Probes},
+        programs::LoadError,
     },
     plan::TracePlan,
 };

@@ -40,13 +40,17 @@ impl Session {
         let now = self.probes.skipped();
         let before = std::mem::replace(&mut self.skipped, now);
         let mut out = Vec::new();
-        let count = now.events.saturating_sub(before.events);
-        if count > 0 {
-            self.lost.add(loss::Kind::SkippedProbe, count);
-            self.track
-                .lost(clock::now(), loss::Kind::SkippedProbe, count, &mut out);
+        for (kind, now, before) in [
+            (loss::Kind::SkippedProbe, now.events, before.events),
+            (loss::Kind::SkippedWrite, now.writes, before.writes),
+        ] {
+            let count = now.saturating_sub(before);
+            if count > 0 {
+                self.lost.add(kind, count);
+                self.track.lost(clock::now(), kind, count, &mut out);
+            }
         }
-        if now != before {
+        if (now.events, now.ends) != (before.events, before.ends) {
             self.census_into(clock::now(), &mut out);
         }
         self.answer(clock::now(), &mut out);
