@@ -9,6 +9,7 @@ mod battery;
 mod checkpoints;
 mod guest;
 mod hostile;
+mod hunts;
 mod kills;
 mod loss;
 mod many;

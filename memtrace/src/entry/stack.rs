@@ -75,3 +75,19 @@ pub struct Frame {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub function: Option<Arc<str>>,
 }
+
+impl Frame {
+    /// It is code that came with the interpreter or was installed.
+    pub fn is_library(&self) -> bool {
+        const FOLDERS: [&str; 4] = [
+            "/site-packages/",
+            "/dist-packages/",
+            "/lib/python",
+            "<frozen ",
+        ];
+        let Some(file) = &self.file else {
+            return true;
+        };
+        FOLDERS.iter().any(|folder| file.contains(folder))
+    }
+}

@@ -110,14 +110,20 @@ fn listed(grown: &[Grown]) -> &[Grown] {
 
 /// `#1    +398.00MB  41.2%  /srv/bot/config.py:118 load_learning_config (增 +400.00MB, 减 -2.00MB)`.
 fn table(lang: Lang, rows: &[Grown], total: Delta) -> impl Iterator<Item = String> {
-    let row = move |(at, Grown { place, moved }): (usize, &Grown)| {
+    let row = move |(at, grown): (usize, &Grown)| {
         let number = pad(&format!("#{}", at + 1), 3);
-        let net = format!("{:>11}", moved.net.to_string());
-        let share = share(moved.net, total);
-        let place = places::in_full(lang, place);
-        format!("{number} {net} {share:>6}  {place}{}", moves(lang, *moved))
+        let net = format!("{:>11}", grown.moved.net.to_string());
+        let share = share(grown.moved.net, total);
+        let place = places::in_full(lang, &grown.place);
+        let moves = moves(lang, grown.moved);
+        let mut lines = vec![format!("{number} {net} {share:>6}  {place}{moves}")];
+        lines.extend(grown.callers.iter().map(|caller| {
+            let net = format!("{:>11}", caller.net.to_string());
+            format!("    {net} {:>6}    ← {}", "", frame_in_full(&caller.frame))
+        }));
+        lines
     };
-    rows.iter().enumerate().map(row)
+    rows.iter().enumerate().flat_map(row)
 }
 
 /// What was gained and lost, where the net growth does not tell.

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 use crate::{
     align::{
         Story,
-        growth::{Grown, Place},
+        growth::{Caller, Grown, Place},
     },
     entry::{Frame, Lang, PythonState, Stack},
     text::{cut, escape},
@@ -42,9 +42,13 @@ impl Names {
         });
         let marks = story.book.marks.top().iter().flat_map(|mark| &mark.lines);
         let kill = story.kill.iter().flat_map(|kill| &kill.lines);
-        let lines = marks.chain(kill).filter_map(|grown| match &grown.place {
-            Place::Code(frame) => Some(frame),
-            _ => None,
+        let lines = marks.chain(kill).flat_map(|grown| {
+            let place = match &grown.place {
+                Place::Code(frame) => Some(frame),
+                _ => None,
+            };
+            let callers = grown.callers.iter().map(|caller| &caller.frame);
+            place.into_iter().chain(callers)
         });
         let files = frames
             .chain(lines)
@@ -88,14 +92,24 @@ impl Names {
         text
     }
 
-    /// `config.py:118 +398.00MB, x.py:3 +2.00MB`.
+    /// `config.py:118 +398.00MB, util.py:3 +20.00MB (← x.py:7 main +18.00MB)`.
     pub(super) fn grown(&self, lang: Lang, lines: &[Grown]) -> String {
-        let one = |Grown { place, moved }: &Grown| {
+        let one = |Grown {
+                       place,
+                       moved,
+                       callers,
+                   }: &Grown| {
             let place = match place {
                 Place::Code(frame) => self.line(frame),
                 other => without_code(lang, other),
             };
-            format!("{place} {}", moved.net)
+            let caller =
+                |caller: &Caller| format!("← {} {}", self.frame(&caller.frame), caller.net);
+            let callers: Vec<_> = callers.iter().map(caller).collect();
+            match callers.as_slice() {
+                [] => format!("{place} {}", moved.net),
+                callers => format!("{place} {} ({})", moved.net, callers.join(", ")),
+            }
         };
         lines.iter().map(one).collect::<Vec<_>>().join(", ")
     }
@@ -210,23 +224,9 @@ pub(super) fn runs(stack: &Stack) -> Vec<Run<'_>> {
 /// Which frames a line shows: the innermost ones, and those of the program itself further out. Who
 /// allocates is often a helper's helper; which part of the program it was for, its callers tell.
 fn shown(runs: &[Run<'_>]) -> Vec<usize> {
-    let own = (INNERMOST..runs.len()).filter(|at| !is_library(runs[*at].frame));
+    let own = (INNERMOST..runs.len()).filter(|at| !runs[*at].frame.is_library());
     let innermost = 0..runs.len().min(INNERMOST);
     innermost.chain(own.take(SHOWN - INNERMOST)).collect()
-}
-
-/// Code that came with the interpreter or was installed.
-fn is_library(frame: &Frame) -> bool {
-    const FOLDERS: [&str; 4] = [
-        "/site-packages/",
-        "/dist-packages/",
-        "/lib/python",
-        "<frozen ",
-    ];
-    let Some(file) = &frame.file else {
-        return true;
-    };
-    FOLDERS.iter().any(|folder| file.contains(folder))
 }
 
 /// It is this path, or ends with it after a slash.

@@ -2,10 +2,17 @@
 //! last checkpoint, and in the last minute. In bounded room: what finds none is charged to
 //! [`Place::Others`], so that the sums stay whole.
 
+mod callers;
+mod table;
+
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashSet, VecDeque},
     sync::Arc,
 };
+
+pub use callers::Caller;
+use callers::Path;
+use table::Table;
 
 use super::book::{Book, Marks};
 use crate::{
@@ -44,6 +51,9 @@ pub struct Grown {
     pub place: Place,
     /// By how much.
     pub moved: Moved,
+    /// Whom it grew for, where that does not follow from the place: a helper's callers, and the
+    /// program's own lines that called a library. The first few.
+    pub callers: Vec<Caller>,
 }
 
 /// The growth of one life.
@@ -57,27 +67,17 @@ pub struct Growth {
     pub incomplete: u64,
     /// The thread of the last one.
     pub last: Option<Tid>,
-    lines: Table,
-    functions: Table,
-    interval: Table,
+    lines: Account,
+    functions: Table<Place>,
+    interval: Account,
     window: Window,
 }
 
-/// Places and their growth, so many at most. When they are full the lighter half becomes others: a
-/// line that begins to grow late still finds room.
+/// Growth by line, and by who called it.
 #[derive(Debug)]
-struct Table {
-    places: HashMap<Place, Row>,
-    others: Moved,
-    next: u64,
-    most: usize,
-}
-
-#[derive(Debug, Default)]
-struct Row {
-    moved: Moved,
-    /// Its place among all: the earlier one goes first among equals.
-    order: u64,
+struct Account {
+    lines: Table<Place>,
+    paths: Table<Path>,
 }
 
 /// The last minute in slices of a second.
@@ -87,7 +87,7 @@ struct Window(VecDeque<Slice>);
 #[derive(Debug)]
 struct Slice {
     from: BootNanos,
-    lines: Table,
+    account: Account,
 }
 
 impl Place {
@@ -151,16 +151,16 @@ impl Default for Growth {
             stacks: 0,
             incomplete: 0,
             last: None,
-            lines: Table::new(Self::MOST),
+            lines: Account::new(Self::MOST),
             functions: Table::new(Self::MOST),
-            interval: Table::new(Self::MOST),
+            interval: Account::new(Self::MOST),
             window: Window::default(),
         }
     }
 }
 
 impl Growth {
-    /// Lines, and functions, that are told apart.
+    /// Lines, functions, and ways to lines that are told apart.
     pub const MOST: usize = 4096;
 
     /// Lines that are told of a checkpoint, and of the last minute.
@@ -183,29 +183,33 @@ impl Growth {
             }
             other => self.functions.add(other.clone(), moved),
         }
-        self.window.add(at, place.clone(), moved);
-        self.interval.add(place.clone(), moved);
-        self.lines.add(place, moved);
+        let path = Path::of(place, &stack.frames);
+        self.window.add(at, &path, moved);
+        self.interval.add(&path, moved);
+        self.lines.add(&path, moved);
     }
 
     /// Growth by line, the largest net growth first; the others last, if there are any.
     pub fn lines(&self) -> Vec<Grown> {
-        self.lines.sorted()
+        self.lines.grown()
     }
 
     /// Growth by function, with what it calls, the largest net growth first. One move counts for
     /// each function on its stack, so these do not add up, and there are no others.
     pub fn functions(&self) -> Vec<Grown> {
-        let mut functions = self.functions.sorted();
-        functions.retain(|grown| grown.place != Place::Others);
-        functions
+        let grown = |(place, moved): (&Place, Moved)| Grown {
+            place: place.clone(),
+            moved,
+            callers: Vec::new(),
+        };
+        self.functions.sorted().map(grown).collect()
     }
 
     /// A checkpoint: what grows from now on belongs to the next one. Gives the lines that grew most
     /// since the last one, if they are wanted.
     pub fn mark(&mut self, wanted: bool) -> Vec<Grown> {
         let lines = if wanted {
-            heaviest(&self.interval)
+            self.interval.heaviest()
         } else {
             Vec::new()
         };
@@ -216,92 +220,57 @@ impl Growth {
     /// The lines that grew most in the last [`Book::WINDOW_SECONDS`].
     pub fn recent(&self, now: BootNanos) -> Vec<Grown> {
         let start = now.minus_seconds(Book::WINDOW_SECONDS);
-        let mut sum = Table::new(Window::SLICES * Window::MOST);
+        let mut sum = Account::new(Window::SLICES * Window::MOST);
         for slice in self.window.0.iter().filter(|slice| slice.from >= start) {
-            for Grown { place, moved } in slice.lines.sorted() {
-                sum.add(place, moved);
-            }
+            sum.lines.merge(&slice.account.lines);
+            sum.paths.merge(&slice.account.paths);
         }
-        heaviest(&sum)
+        sum.heaviest()
     }
 }
 
-/// The first few of a table, as far as their growth shows.
-fn heaviest(table: &Table) -> Vec<Grown> {
-    let mut sorted = table.sorted();
-    sorted.retain(|grown| grown.place != Place::Others && Marks::shows(grown.moved.net));
-    sorted.truncate(Growth::HEAVIEST);
-    sorted
-}
-
-impl Table {
+impl Account {
     fn new(most: usize) -> Self {
         Self {
-            places: HashMap::new(),
-            others: Moved::default(),
-            next: 0,
-            most,
+            lines: Table::new(most),
+            paths: Table::new(most),
         }
     }
 
-    fn add(&mut self, place: Place, moved: Moved) {
-        if place == Place::Others {
-            return self.others.add(moved);
-        }
-        if self.places.len() >= self.most && !self.places.contains_key(&place) {
-            self.shed();
-        }
-        let next = &mut self.next;
-        let row = self.places.entry(place).or_insert_with(|| {
-            *next += 1;
-            Row {
-                moved: Moved::default(),
-                order: *next,
-            }
-        });
-        row.moved.add(moved);
-    }
-
-    /// The half that gained least goes to the others.
-    fn shed(&mut self) {
-        let mut weights: Vec<_> = self.places.values().map(Row::weight).collect();
-        weights.sort_unstable();
-        let middle = weights[weights.len() / 2];
-        let others = &mut self.others;
-        self.places.retain(|_, row| {
-            let stays = row.weight() < middle;
-            if !stays {
-                others.add(row.moved);
-            }
-            stays
-        });
+    fn add(&mut self, path: &Path, moved: Moved) {
+        self.lines.add(path.place.clone(), moved);
+        self.paths.add(path.clone(), moved);
     }
 
     fn clear(&mut self) {
-        self.places.clear();
-        self.others = Moved::default();
+        self.lines.clear();
+        self.paths.clear();
     }
 
-    fn sorted(&self) -> Vec<Grown> {
-        let mut rows: Vec<_> = self.places.iter().collect();
-        rows.sort_unstable_by_key(|(_, row)| (-i128::from(row.moved.net.0), row.order));
-        let grown = |(place, row): (&Place, &Row)| Grown {
+    /// The largest net growth first; the others last, if there are any.
+    fn grown(&self) -> Vec<Grown> {
+        let callers = callers::by_place(self.paths.sorted());
+        let grown = |(place, moved): (&Place, Moved)| Grown {
             place: place.clone(),
-            moved: row.moved,
+            moved,
+            callers: callers
+                .get(place)
+                .map_or_else(Vec::new, callers::Paths::callers),
         };
-        let others = Grown {
+        let others = (self.lines.others != Moved::default()).then(|| Grown {
             place: Place::Others,
-            moved: self.others,
-        };
-        let others = Some(others).filter(|others| others.moved != Moved::default());
-        rows.into_iter().map(grown).chain(others).collect()
+            moved: self.lines.others,
+            callers: Vec::new(),
+        });
+        self.lines.sorted().map(grown).chain(others).collect()
     }
-}
 
-impl Row {
-    /// Sorts the heaviest first, and the earlier first among equals.
-    fn weight(&self) -> (i128, u64) {
-        (-i128::from(self.moved.gained.0), self.order)
+    /// The first few, as far as their growth shows.
+    fn heaviest(&self) -> Vec<Grown> {
+        let mut grown = self.grown();
+        grown.retain(|grown| grown.place != Place::Others && Marks::shows(grown.moved.net));
+        grown.truncate(Growth::HEAVIEST);
+        grown
     }
 }
 
@@ -312,19 +281,19 @@ impl Window {
     /// Slices that can lie within the window.
     const SLICES: usize = 61;
 
-    /// Lines of a slice that are told apart.
+    /// Lines of a slice, and ways to them, that are told apart.
     const MOST: usize = 64;
 
-    fn add(&mut self, at: BootNanos, place: Place, moved: Moved) {
+    fn add(&mut self, at: BootNanos, path: &Path, moved: Moved) {
         let goes_on = |slice: &Slice| at.0.saturating_sub(slice.from.0) < Self::SLICE_NANOS;
         if !self.0.back().is_some_and(goes_on) {
             self.0.push_back(Slice {
                 from: at,
-                lines: Table::new(Self::MOST),
+                account: Account::new(Self::MOST),
             });
         }
         let slice = self.0.back_mut().expect("there is a slice");
-        slice.lines.add(place, moved);
+        slice.account.add(path, moved);
         let start = slice.from.minus_seconds(Book::WINDOW_SECONDS);
         while self.0.front().is_some_and(|slice| slice.from < start) {
             self.0.pop_front();

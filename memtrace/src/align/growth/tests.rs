@@ -15,7 +15,7 @@ fn growth(stacks: &[(u64, Stack)]) -> Growth {
 
 /// `config.py:118 +398/+400`, net and gained in MB.
 fn short(grown: &[Grown]) -> Vec<String> {
-    let one = |Grown { place, moved }: &Grown| {
+    let one = |Grown { place, moved, .. }: &Grown| {
         let place = match place {
             Place::Code(Frame {
                 file,
@@ -173,6 +173,116 @@ fn sum(grown: &[Grown]) -> i64 {
     grown.iter().map(|grown| grown.moved.net.0).sum()
 }
 
+/// `b.py:9 +30`, the callers of the line that grew most.
+fn callers(growth: &Growth) -> Vec<String> {
+    let one = |Caller { frame, net }: &Caller| {
+        let (file, line) = (frame.file.as_deref(), frame.line);
+        format!("{}:{} {:+}", file.unwrap(), line.unwrap(), net.0 / MB)
+    };
+    growth.lines()[0].callers.iter().map(one).collect()
+}
+
+#[test]
+fn a_helper_tells_for_whom_it_grew_at_the_line_where_its_callers_part() {
+    let way = |line| {
+        [
+            ("a.py", 3, "block"),
+            ("a.py", 7, "grow"),
+            ("b.py", line, "phase"),
+            ("b.py", 99, "main"),
+        ]
+    };
+    let mut stacks: Vec<_> = (0..10).map(|at| (at, grew(1, 12, &way(20)))).collect();
+    stacks.extend((0..10).map(|at| (at, grew(2, 6, &way(40)))));
+    stacks.push((11, grew(1, 5, &way(60))));
+    assert_eq!(callers(&growth(&stacks)), ["b.py:20 +120", "b.py:40 +60"]);
+}
+
+#[test]
+fn wrappers_of_a_helper_are_not_told_but_who_called_them() {
+    let through = |wrapper, line, phase| {
+        [
+            ("a.py", 3, "block"),
+            ("a.py", wrapper, "grow"),
+            ("b.py", line, phase),
+            ("b.py", line + 100, "main"),
+        ]
+    };
+    let growth = growth(&[
+        (1, grew(1, 50, &through(7, 20, "load"))),
+        (2, grew(1, 30, &through(7, 40, "search"))),
+        (3, grew(1, 60, &through(9, 30, "mail"))),
+        (4, grew(1, 20, &through(9, 20, "load"))),
+    ]);
+    assert_eq!(
+        callers(&growth),
+        ["b.py:20 +70", "b.py:30 +60", "b.py:40 +30"]
+    );
+}
+
+#[test]
+fn a_way_that_parts_no_more_is_told_by_its_line_next_to_what_all_come_by() {
+    let growth = growth(&[
+        (
+            1,
+            grew(
+                1,
+                50,
+                &[
+                    ("a.py", 3, "block"),
+                    ("a.py", 7, "work"),
+                    ("a.py", 8, "threads"),
+                    ("b.py", 20, "search"),
+                    ("b.py", 99, "main"),
+                ],
+            ),
+        ),
+        (
+            2,
+            grew(
+                1,
+                30,
+                &[
+                    ("a.py", 3, "block"),
+                    ("b.py", 40, "load"),
+                    ("b.py", 98, "main"),
+                ],
+            ),
+        ),
+    ]);
+    assert_eq!(callers(&growth), ["b.py:20 +50", "b.py:40 +30"]);
+}
+
+#[test]
+fn a_line_with_one_way_to_it_tells_no_callers() {
+    let way = [
+        ("a.py", 3, "load"),
+        ("b.py", 9, "phase"),
+        ("b.py", 99, "main"),
+    ];
+    let growth = growth(&[(1, grew(1, 95, &way)), (2, grew(1, 5, &way))]);
+    assert_eq!(callers(&growth), [""; 0]);
+}
+
+#[test]
+fn a_line_of_a_library_tells_the_nearest_line_of_the_program() {
+    let way = [
+        ("/usr/lib/python3.12/copy.py", 162, "deepcopy"),
+        ("/usr/lib/python3.12/copy.py", 136, "deepcopy"),
+        ("b.py", 30, "copy_config"),
+        ("b.py", 99, "main"),
+    ];
+    assert_eq!(callers(&growth(&[(1, grew(1, 30, &way))])), ["b.py:30 +30"]);
+}
+
+#[test]
+fn a_caller_whose_growth_went_again_is_not_told() {
+    let way = [("a.py", 3, "block"), ("b.py", 9, "phase")];
+    let other = [("a.py", 3, "block"), ("b.py", 10, "phase")];
+    let growth = growth(&[(1, grew(1, 9, &way)), (2, grew(1, -9, &other))]);
+    assert_eq!(callers(&growth), ["b.py:9 +9"]);
+}
+
 proptest! {
     // Each takes thousands of stacks to fill what is bounded.
     #![proptest_config(ProptestConfig::with_cases(24))]
@@ -193,11 +303,11 @@ proptest! {
         let gained = moves.iter().map(|(_, _, mb)| (mb * MB).max(0)).sum::<i64>();
         prop_assert_eq!(growth.total, Moved { net: Delta(total), gained: Delta(gained) });
         prop_assert_eq!(sum(&growth.lines()), total);
-        prop_assert_eq!(sum(&growth.interval.sorted()), total);
+        prop_assert_eq!(sum(&growth.interval.grown()), total);
         prop_assert!(growth.lines().len() <= Growth::MOST + 1);
         prop_assert!(growth.functions().len() <= Growth::MOST);
         prop_assert!(growth.window.0.len() <= Window::SLICES);
-        prop_assert!(growth.window.0.iter().all(|slice| slice.lines.places.len() <= Window::MOST));
+        prop_assert!(growth.window.0.iter().all(|slice| slice.account.lines.sorted().count() <= Window::MOST));
         prop_assert!(growth.recent(seconds(at)).len() <= Growth::HEAVIEST);
     }
 }
