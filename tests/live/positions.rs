@@ -273,6 +273,31 @@ held = [b'x' * (1 << 20) for _ in range(1000)]
 }
 
 #[test]
+fn a_python_that_is_not_known_is_named_in_the_log_and_in_the_verdict() {
+    let group = Cgroup::new(60);
+    let mut victim = Victim::start::<&str>("stranger", &[]);
+    let pid = victim.pid();
+    group.add(pid);
+    let memtrace = Memtrace::watch(&["--pid", &pid.to_string()]);
+    memtrace.wait_for(|line| line.contains("no Python stacks of pid"));
+    victim.say("");
+    victim.wait();
+    let ended = memtrace.end();
+    let life = ended.life(pid);
+    let why = "CPython 3.99 is not known; 3.7 to 3.15 are";
+    let log = fs::read_to_string(&life.file).expect("there is a log");
+    let in_log = log
+        .lines()
+        .find(|line| line.contains("[INFO]") && line.contains(why));
+    assert!(
+        in_log.is_some_and(|line| line.contains("/stranger: ")),
+        "{log}"
+    );
+    life.assert_verdict(&["位置      没有 Python 栈: ", why]);
+    assert!(stacks(&life).all(|stack| stack.frames.is_empty()));
+}
+
+#[test]
 fn the_doctor_says_whether_stacks_can_be_taken() {
     let output = Command::new(program())
         .arg("doctor")

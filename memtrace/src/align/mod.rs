@@ -63,6 +63,8 @@ pub struct Story {
     /// Where it grew; of most lives no stack is taken, and these take no room.
     growth: Option<Box<Growth>>,
     runs_python: bool,
+    /// Which Python it runs, if that is one whose stacks cannot be read, and why.
+    pub unknown_python: Option<Box<str>>,
     /// What its threads were at when it was killed, if that was told.
     pub threads: Option<Box<Threads>>,
     /// Its killer, and the checkpoints and growth as they stood at that instant.
@@ -132,6 +134,7 @@ impl Story {
             book,
             growth: None,
             runs_python: false,
+            unknown_python: None,
             threads: None,
             kill: None,
             neighbours: None,
@@ -189,6 +192,10 @@ impl Story {
             What::Checkpoint(checkpoint) => self.checkpoint(at, checkpoint, rows),
             What::Rss { memory } => self.rss(at, *memory, rows),
             What::Stack(stack) => self.stack(at, stack),
+            What::UnknownPython { why } => {
+                self.unknown_python = Some(why.as_str().into());
+                rows.push(self.row(at, Line::UnknownPython(why.clone())));
+            }
             What::OomKill(kill) => self.oom_killed(at, kill, rows),
             What::Sigkill(kill) => self.sigkilled(at, kill, rows),
             What::Neighbours(neighbours) => self.neighbours = Some(neighbours.clone().into()),

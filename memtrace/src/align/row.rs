@@ -82,6 +82,8 @@ pub enum Line {
     Replaced(Program),
     /// The process started a traced child.
     Child(Tgid),
+    /// It runs a Python whose stacks cannot be read: which one, and why.
+    UnknownPython(String),
     /// Something is missing from here.
     Lost {
         /// What.

@@ -71,6 +71,11 @@ pub enum What {
     },
     /// The stack of one of its threads. Those of a kill come right before it.
     Stack(Box<Stack>),
+    /// The process runs a Python whose stacks cannot be read.
+    UnknownPython {
+        /// Which one, and why.
+        why: String,
+    },
     /// The kernel's OOM killer chose this process.
     OomKill(Box<OomKill>),
     /// Somebody sent this process SIGKILL and it was not the OOM killer.

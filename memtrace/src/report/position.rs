@@ -17,7 +17,10 @@ use crate::{
 /// Nothing where no stacks were told.
 pub(super) fn position(story: &Story, names: &Names) -> Option<String> {
     let lang = story.begin.style.lang;
-    let (stack, why) = story.first_thread()?;
+    let Some((stack, why)) = story.first_thread() else {
+        let why = story.unknown_python.as_ref()?;
+        return Some(fill(lang, Word::UnknownPython, &[&escape(why)]));
+    };
     if stack.frames.is_empty() {
         return Some(without_frames(story, stack, names));
     }

@@ -112,7 +112,7 @@ struct Session {
     unheard: u64,
     markers_found: Vec<u64>,
     /// A Python that is known was found in somebody.
-    pythons_found: bool,
+    pythons: news::Pythons,
     diagnostics: Option<Diagnostics>,
     events: Vec<Event>,
     command: Option<Command>,
@@ -234,7 +234,7 @@ impl Session {
             skipped: Skipped::default(),
             unheard: 0,
             markers_found: Vec::new(),
-            pythons_found: false,
+            pythons: news::Pythons::default(),
             diagnostics,
             events: Vec::new(),
             command: None,

@@ -1,13 +1,25 @@
 //! What the search of what processes map has found.
 
+use std::collections::HashSet;
+
 use super::{Session, notice};
 use crate::{
+    clock,
     kernel::{finder::News, load::MarkerProgram, python, symbols::program_for},
     loss,
     plan::RunPlan,
     python::layout::Layout,
     units::Tgid,
 };
+
+/// What is known of the interpreters of all targets.
+#[derive(Debug, Default)]
+pub(super) struct Pythons {
+    /// One of them can be read.
+    found: bool,
+    /// Why some cannot: what was said already.
+    unknown: HashSet<String>,
+}
 
 impl Session {
     /// Searches what a command will run from: it may be quick to set a checkpoint.
@@ -82,11 +94,7 @@ impl Session {
             // The process is gone, most often; else the notice would be of every one of them.
             None | Some(Err(python::Error::None | python::Error::Memory(_))) => None,
             Some(Err(error)) => {
-                let prints = match self.plan.prints {
-                    Some(_) => " and no prints",
-                    None => "",
-                };
-                notice(&format!("no Python stacks{prints} of pid {pid}: {error}"));
+                self.tell_unknown_python(Tgid(pid), error.to_string());
                 None
             }
         };
@@ -96,7 +104,7 @@ impl Session {
         match runtime {
             Some(runtime) => {
                 if self.probes.watch_python(pid, &runtime, anew) {
-                    self.pythons_found = true;
+                    self.pythons.found = true;
                 } else {
                     self.track.python(Tgid(pid), None);
                 }
@@ -105,11 +113,30 @@ impl Session {
         }
     }
 
+    /// In its log, and the first of its kind on the terminal.
+    fn tell_unknown_python(&mut self, pid: Tgid, why: String) {
+        const MOST: usize = 100;
+        let is_new = self.pythons.unknown.len() < MOST && self.pythons.unknown.insert(why.clone());
+        if is_new {
+            let prints = match self.plan.prints {
+                Some(_) => " and no prints",
+                None => "",
+            };
+            let why = crate::text::escape(&why);
+            notice(&format!(
+                "no Python stacks{prints} of pid {pid}, nor of others like it: {why}"
+            ));
+        }
+        let (at, mut out) = (clock::now(), Vec::new());
+        self.track.unknown_python(at, pid, why, &mut out);
+        self.answer(at, &mut out);
+    }
+
     /// By which a probe on what prints knows the Python that it is in; without it each process has to be
     /// looked at first, and prints of its first instant are missed.
     fn cookie_of_prints(&mut self, python: Option<&Layout>) -> Option<u64> {
         let cookie = self.probes.cookie_of_prints(python?);
-        self.pythons_found |= cookie.is_some();
+        self.pythons.found |= cookie.is_some();
         cookie
     }
 
@@ -126,7 +153,7 @@ impl Session {
                 notice(&format!("--marker: no target had a function for `{name}`"));
             }
         }
-        if self.plan.prints.is_some() && !self.pythons_found {
+        if self.plan.prints.is_some() && !self.pythons.found {
             notice("--prints: no target ran a CPython that is known (3.7 to 3.15)");
         }
     }

@@ -136,6 +136,7 @@ fn body(lang: Lang, line: &Line) -> String {
                 phrase::command(comm, args)
             )
         }
+        Line::UnknownPython(why) => fill(lang, Word::UnknownPython, &[&escape(why)]),
         Line::Child(pid) => format!("{}: PID {pid}", say(lang, Word::Child)),
         Line::Lost { kind, count } => {
             let times = fill(lang, Word::Times, &[count]);

@@ -22,6 +22,13 @@ impl Track {
         !is_known
     }
 
+    /// A process runs a Python whose stacks cannot be read.
+    pub fn unknown_python(&mut self, at: BootNanos, pid: Tgid, why: String, out: &mut Vec<Output>) {
+        if let Some(life) = self.lives.get_mut(&pid) {
+            life.tell(at, What::UnknownPython { why }, out);
+        }
+    }
+
     /// The child's memory is a copy of its parent's, with the same Python at the same addresses.
     pub(super) fn inherit_python(&mut self, parent: Tgid, child: Tgid) {
         let parent = self.lives.get(&parent);

@@ -214,6 +214,7 @@ pub(super) fn short(entry: &Entry) -> String {
     match &entry.what {
         What::Begin(begin) => format!("begin {}", begin.program.comm),
         What::Rename { comm } => format!("rename {comm}"),
+        What::UnknownPython { why } => format!("unknown python {why}"),
         What::Exec { program } => format!("exec {}", program.comm),
         What::Child { pid } => format!("child {pid}"),
         What::Init {
