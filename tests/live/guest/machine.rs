@@ -2,9 +2,9 @@
 
 use std::{fs, path::Path, process::Command};
 
-use memtrace::entry::Constraint;
+use memtrace::entry::{Constraint, PythonState, Stack, StackWhy, What};
 
-use crate::live::rig::{Cgroup, Life, Memtrace, Victim, needs_guest};
+use crate::live::rig::{Cgroup, Life, Memtrace, TempDir, Victim, needs_guest, python};
 
 /// The guest's second disk, which nobody else uses.
 const DISK: &str = "/dev/nvme0n1";
@@ -138,5 +138,112 @@ fn a_cgroup_out_of_memory_and_swap() {
         &format!("cgroup {}: memory.max 48.00MB", group.path),
         "检查点    [大表] 之后 ",
     ]);
+    drop(swap);
+}
+
+/// Three functions deep it waits for lines, and grows: by a little, and then for good.
+const DEEP: &str = "\
+import os, sys
+held = []
+def inner():
+    print('ready', os.getpid(), flush=True)
+    while sys.stdin.readline() == 'warm\\n':
+        held.append(b'x' * (5 << 20))
+        print('ok', flush=True)
+    while True:
+        held.append(b'x' * (1 << 20))
+def middle():
+    inner()
+def outer():
+    middle()
+outer()
+";
+
+const FUNCTIONS: [&str; 4] = ["inner", "middle", "outer", "<module>"];
+
+/// A program in a group that swaps, whose functions have been seen.
+fn deep(dir: &TempDir, group: &Cgroup) -> (Victim, Memtrace) {
+    fs::write(group.dir().join("memory.swap.max"), "120M").expect("v2 limits swap");
+    let program = dir.path().join("deep.py");
+    fs::write(&program, DEEP).expect("a file can be written");
+    let mut victim = Victim::spawn(Command::new(python()).arg(&program));
+    group.add(victim.pid());
+    let memtrace = Memtrace::watch(&["--pid", &victim.pid().to_string()]);
+    memtrace.wait_until_traced(victim.pid());
+    let is_known = |life: Life| stacks(&life).any(|stack| !stack.frames.is_empty());
+    while !memtrace.try_life(victim.pid()).is_some_and(is_known) {
+        victim.ask("warm");
+    }
+    (victim, memtrace)
+}
+
+fn stacks(life: &Life) -> impl Iterator<Item = &Stack> {
+    life.entries.iter().filter_map(|entry| match &entry.what {
+        What::Stack(stack) => Some(&**stack),
+        _ => None,
+    })
+}
+
+#[track_caller]
+fn assert_is_the_truth_as_far_as_it_goes(life: &Life) -> usize {
+    let mut killed = stacks(life).filter(|stack| stack.why == StackWhy::Kill);
+    let stack = killed.next().expect("there is a stack of the kill");
+    let found: Vec<_> = stack
+        .frames
+        .iter()
+        .map(|frame| frame.function.as_deref())
+        .collect();
+    for (found, truth) in found.iter().zip(FUNCTIONS) {
+        assert!(found.is_none_or(|found| found == truth), "{stack:#?}");
+    }
+    assert!(found.len() <= FUNCTIONS.len(), "{stack:#?}");
+    if found.len() < FUNCTIONS.len() {
+        assert_eq!(stack.python, PythonState::Torn, "{stack:#?}");
+    }
+    found.iter().flatten().count()
+}
+
+/// What it runs is resident, what called that long ago is not, nor are their code objects.
+#[test]
+fn a_program_whose_callers_are_swapped_out_is_shown_as_it_was() {
+    needs_guest();
+    let swap = Swap::on();
+    let (dir, group) = (TempDir::new(), Cgroup::new(48));
+    let (mut victim, memtrace) = deep(&dir, &group);
+    victim.say("");
+    let ended = memtrace.end();
+    ended.assert_code(0);
+    let life = ended.life(victim.pid());
+    assert!(life.oom().memory.swap.0 > 64 << 20, "{:?}", life.oom());
+    let named = assert_is_the_truth_as_far_as_it_goes(&life);
+    assert!(named >= 1, "{}", life.report);
+    life.assert_verdict(&["位置      deep.py:9 inner", "增长最多  deep.py:9 +"]);
+    drop(swap);
+}
+
+/// A victim that sleeps while another one takes all there is: little of it is resident.
+#[test]
+fn a_program_that_is_swapped_out_itself_shows_no_wrong_name() {
+    needs_guest();
+    let swap = Swap::on();
+    let (dir, group) = (TempDir::new(), Cgroup::new(48));
+    let (mut victim, memtrace) = deep(&dir, &group);
+    for _ in 0..6 {
+        victim.ask("warm");
+    }
+    let pid = victim.pid();
+    fs::write(format!("/proc/{pid}/oom_score_adj"), "1000").expect("marked out");
+    let mut hog = Victim::start::<&str>("hog", &[]);
+    group.add(hog.pid());
+    hog.say("");
+    let ended = memtrace.end();
+    ended.assert_code(0);
+    let life = ended.life(pid);
+    assert!(life.was_oom(), "{}", life.report);
+    assert!(life.oom().memory.swap.0 > 16 << 20, "{:?}", life.oom());
+    assert_is_the_truth_as_far_as_it_goes(&life);
+    life.assert_verdict(&["增长最多  deep.py:6 +"]);
+    // What it holds is on the disk.
+    drop(hog);
     drop(swap);
 }
