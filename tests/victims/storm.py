@@ -4,14 +4,20 @@
     storm.py marks N [--init]   N calls of memory_checkpoint, in ten rounds
     storm.py work ROUNDS        builds and drops some 20 MiB of objects ROUNDS times, a checkpoint
                                 before and after each
+    storm.py walk ROUNDS FRAMES maps and unmaps 256 KiB TURNS times below FRAMES Python frames, ROUNDS
+                                times: RSS moves fast and nothing else costs much
+    storm.py grow MB            grows by so much, once: rows, blocks and arrays, a third each
 
 Prints `ready PID`, waits for a line on stdin (or its end), and prints
-`marks NUMBER min NS median NS` or `work NUMBER min NS median NS`: nanoseconds of this thread's CPU
-time for one, in the best and in the middle round. One round before the first does not count.
+`KIND NUMBER min NS median NS`: nanoseconds of this thread's CPU time for one (checkpoint, turn, round
+of work, growth), in the best and in the middle round. One round before the first does not count, but
+for `grow`.
 With --init the monitor is started first, as programs do; its log, if it writes one, is in the
 current directory.
 """
 
+import array
+import mmap
 import os
 import sys
 import time
@@ -20,6 +26,11 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 from memory_monitor import init_global_monitor, memory_checkpoint  # noqa: E402
 
 MARK_ROUNDS = 10
+TURNS = 100
+PAGE = 4096
+# What one fault maps of a file that is in memory (`fault_around_bytes`).
+AROUND = 16 * PAGE
+MAPPED = 4 * AROUND
 
 
 def mark_round(marks):
@@ -40,17 +51,61 @@ def work_round(_):
     return time.thread_time_ns() - started
 
 
+def walk_step():
+    """A round of turns; where there are too few frames for it, it adds them itself."""
+    number = os.memfd_create("storm")
+    os.write(number, b"x" * MAPPED)
+    mapped = mmap.mmap(number, MAPPED, prot=mmap.PROT_READ)
+
+    def turns():
+        started = time.thread_time_ns()
+        for _ in range(TURNS):
+            for at in range(0, MAPPED, AROUND):
+                mapped[at]
+            mapped.madvise(mmap.MADV_DONTNEED)
+        return (time.thread_time_ns() - started) / TURNS
+
+    def below(frames):
+        return below(frames - 1) if frames > 0 else turns()
+
+    def step(_):
+        # Whoever reads what happens here shall not be late: what it loses would cost nothing.
+        time.sleep(0.02)
+        # Above are <module>, main, a comprehension's own frame up to 3.11, and this one; below, `turns`.
+        return below(int(sys.argv[3]) - 2 - depth(sys._getframe()))
+
+    return step
+
+
+def depth(frame):
+    return 0 if frame is None else 1 + depth(frame.f_back)
+
+
+def grow_round(megabytes):
+    started = time.thread_time_ns()
+    rows = [{"id": i, "name": "row %d" % i, "values": [i] * 8} for i in range(850 * megabytes)]
+    blocks = [bytearray(b"x") * 65536 for _ in range(5 * megabytes)]
+    numbers = [array.array("d", [0.5]) * 4096 for _ in range(10 * megabytes)]
+    took = time.thread_time_ns() - started
+    assert len(rows) + len(blocks) + len(numbers) == 865 * megabytes
+    return took
+
+
 def main():
     kind, number = (sys.argv[1], int(sys.argv[2])) if len(sys.argv) >= 3 else ("", 0)
-    if kind not in ("marks", "work") or number <= 0:
+    steps = {"marks": lambda: mark_round, "work": lambda: work_round, "walk": walk_step,
+             "grow": lambda: grow_round}
+    if kind not in steps or number <= 0 or (kind == "walk" and len(sys.argv) < 4):
         sys.exit(__doc__)
     if kind == "work" or "--init" in sys.argv:
         init_global_monitor(name="storm")
+    step = steps[kind]()
     print("ready %d" % os.getpid(), flush=True)
     sys.stdin.readline()
-    rounds, step = (MARK_ROUNDS, mark_round) if kind == "marks" else (number, work_round)
-    each = max(number // MARK_ROUNDS, 1)
-    costs = sorted([step(each) for _ in range(rounds + 1)][1:])
+    rounds = {"marks": MARK_ROUNDS, "grow": 1}.get(kind, number)
+    each = number if kind == "grow" else max(number // MARK_ROUNDS, 1)
+    warm = 0 if kind == "grow" else 1
+    costs = sorted([step(each) for _ in range(rounds + warm)][warm:])
     print("%s %d min %.1f median %.1f" % (
         kind, each * rounds if kind == "marks" else rounds, costs[0], costs[len(costs) // 2]))
 

@@ -172,7 +172,7 @@ pub struct Vm {
 /// Options of `bench`.
 #[derive(Debug, Args)]
 pub struct Bench {
-    /// What to measure [default: everything]
+    /// What to measure [default: everything but peers]
     #[arg(value_enum)]
     pub subjects: Vec<Subject>,
     /// Runs of each way; the median counts
@@ -185,7 +185,11 @@ pub struct Bench {
 pub enum Subject {
     /// Page faults: nobody traced, a neighbour traced, traced.
     Storm,
-    /// A Python program that builds and drops objects, with checkpoints.
+    /// An RSS event that takes no stack, beside an empty program.
+    Event,
+    /// A stack of ten Python frames, and one of forty-eight.
+    Walk,
+    /// A Python program that builds and drops objects, with checkpoints; one that grows to 1 GB.
     Python,
     /// A million checkpoints, from C and from Python.
     Marks,
@@ -193,12 +197,17 @@ pub enum Subject {
     Start,
     /// CPU time of memtrace while nothing happens, and its memory with 1,000 processes.
     Collector,
+    /// memray and Scalene on the same programs: who names the line after a kill, and what each costs.
+    /// They come from the package index (pip), into target/peers.
+    Peers,
 }
 
 impl Subject {
-    /// All of them, in the order of the table.
-    pub const ALL: [Self; 5] = [
+    /// What is measured if nothing is named, in the order of the table.
+    pub const USUAL: [Self; 7] = [
         Self::Storm,
+        Self::Event,
+        Self::Walk,
         Self::Python,
         Self::Marks,
         Self::Start,

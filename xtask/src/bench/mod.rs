@@ -6,14 +6,17 @@
 //! where a few parts in a hundred are sought, else the median of the ratios run by run.
 
 mod collector;
+mod event;
 mod floor;
 mod marks;
+mod peers;
 mod python;
 mod start;
 mod storm;
 mod table;
 mod tracer;
 mod victim;
+mod walk;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,7 +48,7 @@ pub fn run(options: &Bench) -> Result<ExitCode> {
     }
     let place = Place::prepare(options.runs)?;
     let subjects = if options.subjects.is_empty() {
-        Subject::ALL.to_vec()
+        Subject::USUAL.to_vec()
     } else {
         options.subjects.clone()
     };
@@ -65,10 +68,13 @@ pub fn run(options: &Bench) -> Result<ExitCode> {
 fn measure(subject: Subject, place: &Place) -> Result<Vec<Row>> {
     match subject {
         Subject::Storm => storm::measure(place),
+        Subject::Event => event::measure(place),
+        Subject::Walk => walk::measure(place),
         Subject::Python => python::measure(place),
         Subject::Marks => marks::measure(place),
         Subject::Start => start::measure(place),
         Subject::Collector => collector::measure(place),
+        Subject::Peers => peers::measure(place),
     }
 }
 

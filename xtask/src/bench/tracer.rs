@@ -34,7 +34,7 @@ impl Tracer {
     /// memtrace on some processes, when it has begun their logs.
     pub(super) fn tracing(place: &Place, options: &[&str], processes: usize) -> Result<Self> {
         let mut tracer = Self::memtrace(place, options)?;
-        tracer.until(|tracer| tracer.recordings() >= processes)?;
+        tracer.until(|tracer| tracer.files("jsonl").len() >= processes)?;
         Ok(tracer)
     }
 
@@ -114,13 +114,12 @@ impl Tracer {
             .count()
     }
 
-    fn recordings(&self) -> usize {
-        fs::read_dir(&self.dir).map_or(0, |entries| {
-            entries
-                .flatten()
-                .filter(|entry| entry.path().extension().is_some_and(|e| e == "jsonl"))
-                .count()
-        })
+    fn files(&self, extension: &str) -> Vec<PathBuf> {
+        let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        entries
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|e| e == extension))
+            .collect()
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -133,11 +132,34 @@ impl Tracer {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Ends it as Ctrl-C does; how many checkpoints it says it has lost.
-    pub(super) fn stop(mut self) -> Result<f64> {
+    fn end(&mut self) -> Result<()> {
         output_of(Command::new("kill").args(["-INT", &self.pid().to_string()]))
             .context("interrupt the tracer")?;
         self.child.wait()?;
+        Ok(())
+    }
+
+    /// Ends it as Ctrl-C does; the reports that it has written.
+    pub(super) fn told(mut self) -> Result<String> {
+        self.end()?;
+        let reports = self.files("log").into_iter().map(fs::read_to_string);
+        Ok(reports.collect::<Result<Vec<_>, _>>()?.concat())
+    }
+
+    /// Ends it as Ctrl-C does; how many stacks it has recorded.
+    pub(super) fn stacks(mut self) -> Result<f64> {
+        self.end()?;
+        let mut stacks = 0;
+        for recording in self.files("jsonl") {
+            let lines = fs::read_to_string(&recording)?;
+            stacks += lines.matches("\"event\":\"stack\"").count();
+        }
+        Ok(f64::from(u32::try_from(stacks)?))
+    }
+
+    /// Ends it as Ctrl-C does; how many checkpoints it says it has lost.
+    pub(super) fn stop(mut self) -> Result<f64> {
+        self.end()?;
         let said = self.said();
         let count = said
             .split_once("lost: checkpoint records × ")

@@ -35,6 +35,13 @@ impl Victim {
         Self::start(place, python)
     }
 
+    /// `PROGRAM ARGS…`, which does as these do.
+    pub(super) fn of(place: &Place, program: &Path, args: &[String]) -> Result<Self> {
+        let mut command = pinned(program);
+        command.args(args);
+        Self::start(place, command)
+    }
+
     fn start(place: &Place, mut command: Command) -> Result<Self> {
         let mut child = command
             .current_dir(&place.scratch)
