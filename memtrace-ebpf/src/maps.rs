@@ -4,7 +4,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, RingBuf},
 };
-use memtrace_ebpf::wire::{self, layout, lost, spared, why};
+use memtrace_ebpf::wire::{self, INNERMOST, OUTERMOST, layout, lost, spared, why};
 
 const BPF_F_NO_PREALLOC: u32 = 1;
 
@@ -168,6 +168,8 @@ pub(crate) struct Walk {
     pub(crate) frame: [u64; layout::MOST_FRAME / 8],
     /// The head of a code object.
     pub(crate) code: [u64; layout::MOST_CODE / 8],
+    /// What was last found at each place of the stack, and user space had been told of.
+    pub(crate) known: [KnownCode; INNERMOST + OUTERMOST],
 }
 
 /// A code object that user space has been told of. Its address may be another's later; then what it
@@ -183,6 +185,27 @@ pub(crate) struct KnownCode {
     pub(crate) first_line: u32,
     pub(crate) epoch: u32,
     pub(crate) zero: u32,
+}
+
+impl KnownCode {
+    /// The same, found out without branches.
+    #[inline(always)]
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        let Self {
+            code,
+            file,
+            name,
+            lines,
+            tgid,
+            first_line,
+            epoch,
+            zero: _,
+        } = other;
+        let addresses =
+            (self.code ^ code) | (self.file ^ file) | (self.name ^ name) | (self.lines ^ lines);
+        let numbers = (self.tgid ^ tgid) | (self.first_line ^ first_line) | (self.epoch ^ epoch);
+        addresses | u64::from(numbers) == 0
+    }
 }
 
 /// Code objects that user space has been told of. Bounded by forgetting the oldest, which are told

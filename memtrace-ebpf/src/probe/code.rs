@@ -19,11 +19,22 @@ const MOST_PARTS: u32 = 33;
 /// What has no size: it could not be read.
 const UNREADABLE: u64 = u64::MAX;
 
-/// User space has not been told of this code object.
+/// User space has not been told of this code object. Mostly it is the one that was last found at this
+/// place, for which no look into the table is needed.
 #[inline(always)]
-pub(crate) fn is_new(walk: &Walk, layout: &Layout, code: u64) -> bool {
+pub(crate) fn is_new(walk: &mut Walk, layout: &Layout, code: u64, place: u32) -> bool {
     let known = known(walk, layout, code);
-    unsafe { KNOWN_CODES.get(known) }.is_none()
+    let Some(last) = walk.known.get_mut(place as usize) else {
+        return false;
+    };
+    if last.is(&known) {
+        return false;
+    }
+    if unsafe { KNOWN_CODES.get(known) }.is_none() {
+        return true;
+    }
+    *last = known;
+    false
 }
 
 #[inline(always)]

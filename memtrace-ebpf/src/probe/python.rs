@@ -97,12 +97,14 @@ pub(crate) extern "C" fn memtrace_thread(slot: u32) -> u32 {
         return 0;
     };
     if walk.thread == 0 {
+        if walk.interpreters != 0 {
+            walk.interpreter = user(field(walk.interpreter, layout[INTERPRETER_NEXT])).unwrap_or(0);
+        }
         if walk.interpreter == 0 || walk.interpreters >= MOST_INTERPRETERS {
             return 0;
         }
         walk.interpreters += 1;
         walk.thread = user(field(walk.interpreter, layout[THREADS])).unwrap_or(0);
-        walk.interpreter = user(field(walk.interpreter, layout[INTERPRETER_NEXT])).unwrap_or(0);
         return 1;
     }
     let id: u64 = user(field(walk.thread, layout[THREAD_ID])).unwrap_or(0);
@@ -188,7 +190,7 @@ fn frame(slot: u32, walk: &mut Walk, layout: &Layout) -> bool {
         frame.offset = offset;
     }
     walk.stack.depth = depth + 1;
-    if readable && is_new(walk, layout, code) {
+    if readable && is_new(walk, layout, code, place) {
         memtrace_code(slot, code);
     }
     true

@@ -14,12 +14,12 @@ use aya_ebpf::{
     macros::{btf_tracepoint, raw_tracepoint},
     programs::{BtfTracePointContext, RawTracePointContext},
 };
-use memtrace_ebpf::wire::{Rss, lost, tag};
+use memtrace_ebpf::wire::{Rss, lost, tag, why};
 
 use crate::{
     config::*,
     emit::{Wake, add_one_shared, reserve},
-    maps::{EPOCH, GENERATION, GROWTH, LAST_MISS, Miss, RSS_RING, TGID_TO_TRACED, Traced},
+    maps::{EPOCH, GENERATION, GROWTH, LAST_MISS, Miss, RSS_RING, TGID_TO_TRACED, Traced, WALKS},
     read::{self, field},
 };
 
@@ -138,8 +138,15 @@ fn moved(mm: u64, tgid: u32, traced: *mut Traced, total: i64) -> bool {
     true
 }
 
+/// The memory is put where a stack of growth is put together: behind this it is charged with just
+/// that.
 #[inline(always)]
 fn tell(mm: u64, tgid: u32, actor: u32, traced: &mut Traced) {
+    let Some(walk) = WALKS.get_ptr_mut(why::GROWTH) else {
+        return;
+    };
+    let pages = unsafe { &mut (*walk).stack.pages };
+    read::exact(mm, pages);
     let Some(mut entry) = reserve::<Rss>(&RSS_RING, tag::RSS, lost::RSS) else {
         add_one_shared(&mut traced.lost_rss);
         return;
@@ -148,6 +155,6 @@ fn tell(mm: u64, tgid: u32, actor: u32, traced: &mut Traced) {
     record.mm = mm;
     record.tgid = tgid;
     record.actor = actor;
-    read::exact(mm, &mut record.pages);
+    record.pages = *pages;
     entry.submit(Wake::IfCaughtUp.flags());
 }

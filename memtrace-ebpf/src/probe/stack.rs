@@ -96,9 +96,6 @@ fn take<C: EbpfContext>(ctx: &C, why: u32) -> i32 {
     stack.python = 0;
     stack.depth = 0;
     stack.comm = task.comm();
-    if why == why::GROWTH {
-        memtrace_pages(why);
-    }
     stack.natives_len = unsafe {
         bpf_get_stack(
             ctx.as_ptr(),
@@ -109,19 +106,6 @@ fn take<C: EbpfContext>(ctx: &C, why: u32) -> i32 {
     } as i32;
     python::walk(walk, task, why, tgid);
     send(walk, why);
-    0
-}
-
-/// The memory that a stack of growth is charged with. A function of its own, so that its locals are
-/// not on the stack below the walk: all of it has 512 bytes.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn memtrace_pages(slot: u32) -> u32 {
-    if let Some(walk) = WALKS.get_ptr_mut(slot) {
-        // It is the process' own touch that takes a stack.
-        let mm = Task::current().mm();
-        read::exact(mm, unsafe { &mut (*walk).stack.pages });
-    }
     0
 }
 

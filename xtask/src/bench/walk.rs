@@ -4,7 +4,7 @@
 use anyhow::{Result, ensure};
 
 use super::Place;
-use super::table::{Row, undisturbed};
+use super::table::{Row, median};
 use super::tracer::Tracer;
 use super::victim::Victim;
 
@@ -29,27 +29,27 @@ pub(super) fn measure(place: &Place) -> Result<Vec<Row>> {
 }
 
 fn alternate(place: &Place, frames: &str, target: f64) -> Result<Row> {
-    let (mut without, mut with) = (Vec::new(), Vec::new());
-    let mut stacks = 0.0_f64;
+    let (mut without, mut with, mut each) = (Vec::new(), Vec::new(), Vec::new());
     for run in 0..place.runs * TIMES {
-        without.push(turn(place, frames, &["--no-stacks"])?.0);
-        let (cost, taken) = turn(place, frames, &["--stack-step", STEP])?;
-        with.push(cost);
-        stacks = stacks.max(taken);
+        let (alone, _) = turn(place, frames, &["--no-stacks"])?;
+        let (traced, stacks) = turn(place, frames, &["--stack-step", STEP])?;
+        ensure!(stacks >= 1.0, "only {stacks:.2} stacks in a turn");
+        without.push(alone);
+        with.push(traced);
+        each.push((traced - alone) / stacks);
         eprintln!(
-            "walk of {frames}: run {} of {}: {:.1} and {cost:.1} µs, {taken:.2} stacks",
+            "walk of {frames}: run {} of {}: {alone:.1} and {traced:.1} µs, {stacks:.2} stacks",
             run + 1,
             place.runs * TIMES,
-            without[without.len() - 1],
         );
     }
-    ensure!(stacks >= 1.0, "only {stacks:.2} stacks in a turn");
     Ok(Row {
-        measure: format!("a stack of {frames} frames, {stacks:.2} a turn"),
-        baseline: String::new(),
-        floor: format!("{:.1} µs", undisturbed(&without)),
-        ours: format!("{:.1} µs", undisturbed(&with)),
-        result: (undisturbed(&with) - undisturbed(&without)) / stacks,
+        measure: format!("a stack of {frames} Python frames"),
+        baseline: format!("{:.1} µs", median(without)),
+        floor: String::new(),
+        ours: format!("{:.1} µs", median(with)),
+        // Run by run: how many stacks a turn has differs.
+        result: median(each),
         target,
         unit: "µs",
     })
