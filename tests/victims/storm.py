@@ -6,12 +6,11 @@
                                 before and after each
     storm.py walk ROUNDS FRAMES maps and unmaps 256 KiB TURNS times below FRAMES Python frames, ROUNDS
                                 times: RSS moves fast and nothing else costs much
-    storm.py grow MB            grows by so much, once: rows, blocks and arrays, a third each
+    storm.py grow MB            grows by so much, in rounds of 16: rows, blocks and arrays, a third each
 
 Prints `ready PID`, waits for a line on stdin (or its end), and prints
 `KIND NUMBER min NS median NS`: nanoseconds of this thread's CPU time for one (checkpoint, turn, round
-of work, growth), in the best and in the middle round. One round before the first does not count, but
-for `grow`.
+of work, growth), in the best and in the middle round. One round before the first does not count.
 With --init the monitor is started first, as programs do; its log, if it writes one, is in the
 current directory.
 """
@@ -26,6 +25,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 from memory_monitor import init_global_monitor, memory_checkpoint  # noqa: E402
 
 MARK_ROUNDS = 10
+# Of growth, in MB.
+PART = 16
 TURNS = 100
 PAGE = 4096
 # What one fault maps of a file that is in memory (`fault_around_bytes`).
@@ -81,20 +82,23 @@ def depth(frame):
     return 0 if frame is None else 1 + depth(frame.f_back)
 
 
-def grow_round(megabytes):
-    started = time.thread_time_ns()
-    rows = [{"id": i, "name": "row %d" % i, "values": [i] * 8} for i in range(850 * megabytes)]
-    blocks = [bytearray(b"x") * 65536 for _ in range(5 * megabytes)]
-    numbers = [array.array("d", [0.5]) * 4096 for _ in range(10 * megabytes)]
-    took = time.thread_time_ns() - started
-    assert len(rows) + len(blocks) + len(numbers) == 865 * megabytes
-    return took
+def grow_step():
+    kept = []
+
+    def step(_):
+        started = time.thread_time_ns()
+        kept.append([{"id": i, "name": "row %d" % i, "values": [i] * 8} for i in range(850 * PART)])
+        kept.append([bytearray(b"x") * 65536 for _ in range(5 * PART)])
+        kept.append([array.array("d", [0.5]) * 4096 for _ in range(10 * PART)])
+        return time.thread_time_ns() - started
+
+    return step
 
 
 def main():
     kind, number = (sys.argv[1], int(sys.argv[2])) if len(sys.argv) >= 3 else ("", 0)
     steps = {"marks": lambda: mark_round, "work": lambda: work_round, "walk": walk_step,
-             "grow": lambda: grow_round}
+             "grow": grow_step}
     if kind not in steps or number <= 0 or (kind == "walk" and len(sys.argv) < 4):
         sys.exit(__doc__)
     if kind == "work" or "--init" in sys.argv:
@@ -102,10 +106,9 @@ def main():
     step = steps[kind]()
     print("ready %d" % os.getpid(), flush=True)
     sys.stdin.readline()
-    rounds = {"marks": MARK_ROUNDS, "grow": 1}.get(kind, number)
-    each = number if kind == "grow" else max(number // MARK_ROUNDS, 1)
-    warm = 0 if kind == "grow" else 1
-    costs = sorted([step(each) for _ in range(rounds + warm)][warm:])
+    rounds = {"marks": MARK_ROUNDS, "grow": number // PART}.get(kind, number)
+    each = max(number // MARK_ROUNDS, 1)
+    costs = sorted([step(each) for _ in range(rounds + 1)][1:])
     print("%s %d min %.1f median %.1f" % (
         kind, each * rounds if kind == "marks" else rounds, costs[0], costs[len(costs) // 2]))
 

@@ -10,14 +10,14 @@ use super::{Place, floor};
 
 /// Times that it builds and drops some 20 MiB in one run.
 const WORK: [&str; 2] = ["work", "20"];
-/// Megabytes that the other grows by, from an interpreter's ten.
+/// Megabytes that the other grows by, in rounds of sixteen.
 const GROW: [&str; 2] = ["grow", "1000"];
 
 /// One after the other.
 pub(super) fn measure(place: &Place) -> Result<Vec<Row>> {
     Ok(vec![
         alternate(place, "Python with checkpoints, a round", &WORK)?,
-        alternate(place, "Python that grows to 1 GB", &GROW)?,
+        alternate(place, "Python that grows to 1 GB, 16 MB of it", &GROW)?,
     ])
 }
 

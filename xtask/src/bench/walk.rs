@@ -16,7 +16,7 @@ const TURNS: u32 = 100;
 const TIMES: u32 = 2;
 /// Python frames, and what a stack of them may cost, in µs: beyond the tenth each may cost 0.3.
 const FRAMES: [(&str, f64); 2] = [("10", 5.0), ("48", 16.4)];
-/// As small as RSS moves at once (`percpu_counter_batch`, lib/percpu_counter.c, to 16 cpus).
+/// As small as RSS moves at once (`percpu_counter_batch`, `lib/percpu_counter.c`, to 16 cpus).
 const STEP: &str = "128K";
 
 /// Without stacks and with them, in turn.
