@@ -234,6 +234,11 @@ fn golden_oom_in_a_thread_without_python() {
 }
 
 #[test]
+fn golden_oom_of_a_program_without_python() {
+    check("stacks_native");
+}
+
+#[test]
 fn golden_old_log_of_the_deployment_notes() {
     check_old("old_deploy");
 }

@@ -104,6 +104,7 @@ pub(crate) fn stack(why: StackWhy, tid: u32, frames: &[(&str, u32, &str)]) -> St
             .collect(),
         omitted: 0,
         python: PythonState::Whole,
+        natives: Vec::new(),
     }
 }
 

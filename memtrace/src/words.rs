@@ -139,6 +139,8 @@ pub enum Word {
     ThreadNoInterpreter,
     Meanwhile,
     StackTorn,
+    NativeCode,
+    NativeFrame,
     PositionThen,
     PositionNotTrigger,
     PositionNotGrowth,
@@ -394,6 +396,8 @@ pub const fn say(lang: Lang, word: Word) -> &'static str {
             "meanwhile Python thread {0} at {1}",
         ),
         Word::StackTorn => ("栈不完整", "stack incomplete"),
+        Word::NativeCode => ("原生代码", "native code"),
+        Word::NativeFrame => ("[原生] {0}", "[native] {0}"),
         Word::PositionThen => ("只是当时所在", "only where it was then"),
         Word::PositionNotTrigger => (
             "只是当时所在, 不是它触发的",

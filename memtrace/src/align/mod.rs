@@ -65,6 +65,8 @@ pub struct Story {
     runs_python: bool,
     /// Which Python it runs, if that is one whose stacks cannot be read, and why.
     pub unknown_python: Option<Box<str>>,
+    /// Its stacks say where: it runs Python, or its native functions have names.
+    has_places: bool,
     /// What its threads were at when it was killed, if that was told.
     pub threads: Option<Box<Threads>>,
     /// Its killer, and the checkpoints and growth as they stood at that instant.
@@ -135,6 +137,7 @@ impl Story {
             growth: None,
             runs_python: false,
             unknown_python: None,
+            has_places: false,
             threads: None,
             kill: None,
             neighbours: None,
@@ -326,7 +329,7 @@ impl Story {
         let ranks = self.book.marks.ranks(own);
         let growth = self.growth.as_mut();
         let lines = growth.map_or_else(Vec::new, |growth| growth.mark(ranks));
-        let lines = self.of_python(lines);
+        let lines = self.of_places(lines);
         let mark = self.book.marks.push(Mark {
             number: 0,
             at,
@@ -427,7 +430,7 @@ impl Story {
             let recent = self.book.recent(at);
             let growth = self.growth.as_ref();
             let lines = growth.map_or_else(Vec::new, |growth| growth.recent(at));
-            let lines = self.of_python(lines);
+            let lines = self.of_places(lines);
             self.kill = Some(Box::new(Kill {
                 at,
                 by,

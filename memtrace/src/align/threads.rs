@@ -36,6 +36,8 @@ pub enum First {
 impl Story {
     pub(super) fn stack(&mut self, at: BootNanos, stack: &Stack) {
         self.runs_python |= stack.python != PythonState::Unknown;
+        self.has_places |=
+            self.runs_python || stack.natives.iter().any(|frame| frame.function.is_some());
         match stack.why {
             StackWhy::Mark | StackWhy::Kill => {
                 self.threads.get_or_insert_default().push(stack);
@@ -46,20 +48,24 @@ impl Story {
         }
     }
 
-    /// Stacks of a program without Python say nothing yet: what grew is the program.
-    pub(super) fn of_python(&self, lines: Vec<Grown>) -> Vec<Grown> {
-        if self.runs_python { lines } else { Vec::new() }
+    /// Stacks of a program that has neither Python nor names say nothing: what grew is the program.
+    pub(super) fn of_places(&self, lines: Vec<Grown>) -> Vec<Grown> {
+        if self.has_places { lines } else { Vec::new() }
     }
 
-    /// Where memory grew, of a program that runs Python.
+    /// Where memory grew, of a program that has names for it.
     pub fn growth(&self) -> Option<&Growth> {
-        self.growth.as_deref().filter(|_| self.runs_python)
+        self.growth.as_deref().filter(|_| self.has_places)
     }
 
-    /// The thread that the kill is about, if stacks of a program that runs Python were told, and why
-    /// it is this one.
+    /// The thread that the kill is about, if stacks were told of it that say anything, and why it is
+    /// this one.
     pub fn first_thread(&self) -> Option<(&Stack, First)> {
-        if !self.runs_python {
+        let says_anything = |threads: &Threads| {
+            let mut stacks = threads.stacks.iter();
+            self.runs_python || stacks.any(|stack| !stack.natives.is_empty())
+        };
+        if !self.threads.as_deref().is_some_and(says_anything) {
             return None;
         }
         let asked = match self.kill.as_ref().map(|kill| &kill.by) {
@@ -130,7 +136,7 @@ impl Threads {
 }
 
 /// How much a stack says: more compares as more.
-fn says(stack: &Stack) -> (u8, usize) {
+fn says(stack: &Stack) -> (u8, usize, usize) {
     let state = match stack.python {
         PythonState::Whole => 4,
         PythonState::Cut => 3,
@@ -138,5 +144,6 @@ fn says(stack: &Stack) -> (u8, usize) {
         PythonState::OtherThread => 1,
         PythonState::Unknown => 0,
     };
-    (state, stack.frames.len() + stack.omitted as usize)
+    let frames = stack.frames.len() + stack.omitted as usize;
+    (state, frames, stack.natives.len())
 }

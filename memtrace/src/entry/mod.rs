@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::stack::{Frame, PythonState, Stack, StackWhy};
+pub use self::stack::{Frame, Native, PythonState, Stack, StackWhy};
 use crate::units::{BootNanos, Bytes, Tgid, Tid};
 
 /// Version of the recording that this build writes. Readers refuse a higher one.

@@ -27,6 +27,10 @@ pub struct Stack {
     pub omitted: u32,
     /// Whether these are all Python frames of the thread.
     pub python: PythonState,
+    /// Native frames, the innermost first, as far out as their frame pointers lead; of a thread that
+    /// runs Python only those under its innermost Python frame.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub natives: Vec<Native>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives it so")]
@@ -89,5 +93,46 @@ impl Frame {
             return true;
         };
         FOLDERS.iter().any(|folder| file.contains(folder))
+    }
+}
+
+/// A native frame. What is not known is absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Native {
+    /// The file that its code is mapped from, as the process saw it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub file: Option<Arc<str>>,
+    /// Where in that file; without one, its address. Of a function that is only known to have been
+    /// called from further out, its beginning.
+    pub at: u64,
+    /// The function.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub function: Option<Arc<str>>,
+    /// Its source file, where the file has debug lines.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source: Option<Arc<str>>,
+    /// The line that it is at, likewise.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub line: Option<u32>,
+    /// Whom it called may have called further frames before the one that is told, which keeps no
+    /// frame pointer.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub behind_gap: bool,
+}
+
+impl Native {
+    /// It is what runs Python frames: those further out are the interpreter's own.
+    pub fn runs_python(&self) -> bool {
+        const LOOPS: [&str; 3] = ["_PyEval_EvalFrame", "PyEval_EvalFrame", "_TAIL_CALL_"];
+        let is_loop = |name: &str| LOOPS.iter().any(|known| name.starts_with(known));
+        match (&self.function, &self.file) {
+            (Some(name), _) => is_loop(name),
+            // Stripped: which of its functions it is cannot be told.
+            (None, Some(file)) => {
+                let name = file.rsplit('/').next().unwrap_or_default();
+                name.starts_with("python") || name.starts_with("libpython")
+            }
+            (None, None) => false,
+        }
     }
 }

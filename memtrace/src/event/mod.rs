@@ -1,8 +1,12 @@
 //! What the kernel reported, after decoding: numbers are sizes and times, bytes are text.
 
+mod native;
 mod printed;
 
-pub use self::printed::{Print, Rest, Stream};
+pub use self::{
+    native::{Address, Ask, Identity, MappedFile, Mapping, Mappings, Spot},
+    printed::{Print, Rest, Stream},
+};
 use crate::{
     entry::{Memory, NameState, PythonState, StackWhy},
     units::{BootNanos, Bytes, Tgid, Tid},

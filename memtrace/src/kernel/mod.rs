@@ -12,6 +12,7 @@ pub mod finder;
 pub mod formats;
 pub mod load;
 pub mod memory;
+pub mod natives;
 pub mod offsets;
 mod patience;
 pub mod prints;

@@ -9,14 +9,14 @@ use std::{
 
 use procfs::process::{MMPermissions, MMapPath, MemoryMap, Process};
 use rustix::{
-    fs::{FileType, Mode, OFlags, ResolveFlags, openat, openat2},
+    fs::{FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat, openat2},
     io::Errno,
 };
 
 use crate::{
     decode::arguments,
     entry::{Memory, Program},
-    event::Task,
+    event::{Identity, Spot, Task},
     units::{BootNanos, Bytes, Tgid},
 };
 
@@ -103,47 +103,130 @@ impl Mapped {
     /// is not allowed, by its path, which had no links in it when the kernel wrote it, so that one in
     /// it now was put there since: it must not lead us out of the process' root.
     pub fn open(&self) -> io::Result<((u64, u64), File)> {
-        let (start, end) = self.range;
-        let link = format!("/proc/{}/map_files/{start:x}-{end:x}", self.pid);
-        let below = self.path.strip_prefix("/").unwrap_or(&self.path);
-        let found = look_up(Path::new(&link)).or_else(|_| {
-            let root = look_up(Path::new(&format!("/proc/{}/root", self.pid)))?;
-            beneath(root, below)
-        });
-        regular(&found?)
+        regular(&self.find()?)
+    }
+
+    /// Which file it is, without opening it.
+    pub fn identity(&self) -> io::Result<Identity> {
+        Ok(identity_of(&fstat(self.find()?)?))
+    }
+
+    fn find(&self) -> Result<OwnedFd, Errno> {
+        by_mapping(self.pid, self.range).or_else(|_| below_root(self.pid, &self.path))
     }
 }
 
+fn by_mapping(pid: u32, (start, end): (u64, u64)) -> Result<OwnedFd, Errno> {
+    look_up(Path::new(&format!(
+        "/proc/{pid}/map_files/{start:x}-{end:x}"
+    )))
+}
+
+fn below_root(pid: u32, path: &Path) -> Result<OwnedFd, Errno> {
+    let root = look_up(Path::new(&format!("/proc/{pid}/root")))?;
+    beneath(root, path.strip_prefix("/").unwrap_or(path))
+}
+
+/// Opens a file that a process mapped, which may have ended since: by its mapping, below its root, or
+/// below our own. It has to be that very file.
+pub fn open_again(pid: u32, spot: &Spot) -> io::Result<File> {
+    let path = Path::new(&*spot.file.path);
+    let is_it = |found: &OwnedFd| {
+        let stat = fstat(found).ok();
+        stat.is_some() && stat.map(|stat| identity_of(&stat)) == spot.file.identity
+    };
+    let found = by_mapping(pid, spot.range)
+        .ok()
+        .filter(is_it)
+        .or_else(|| below_root(pid, path).ok().filter(is_it))
+        .or_else(|| below_root(std::process::id(), path).ok().filter(is_it));
+    let found = found.ok_or(io::ErrorKind::NotFound)?;
+    Ok(regular(&found)?.1)
+}
+
+/// Which file a path leads to.
+#[cfg(test)]
+pub(super) fn identity(path: &Path) -> io::Result<Identity> {
+    Ok(identity_of(&fstat(look_up(path)?)?))
+}
+
+fn identity_of(stat: &Stat) -> Identity {
+    Identity {
+        device: stat.st_dev,
+        inode: stat.st_ino,
+        bytes: u64::try_from(stat.st_size).unwrap_or(0),
+        modified: (stat.st_mtime, stat.st_mtime_nsec.cast_signed()),
+    }
+}
+
+/// What a process runs code from.
+#[derive(Debug, Default)]
+pub struct MappedCode {
+    /// Its files, each once.
+    pub files: Vec<Mapped>,
+    /// Where they are mapped.
+    pub parts: Vec<MappedPart>,
+}
+
+/// A part of a file with code.
+#[derive(Debug)]
+pub struct MappedPart {
+    /// Which of [`MappedCode::files`].
+    pub file: usize,
+    /// From and up to which address.
+    pub range: (u64, u64),
+    /// What of the file is at the first.
+    pub offset: u64,
+}
+
 /// Files that a process runs code from.
-pub fn mapped_code(pid: u32) -> Vec<Mapped> {
+pub fn mapped_code(pid: u32) -> MappedCode {
+    let mut parts = Vec::new();
+    let is_code = |map: &MemoryMap| map.perms.contains(MMPermissions::EXECUTE);
+    let each = |map: &MemoryMap, file| {
+        parts.push(MappedPart {
+            file,
+            range: map.address,
+            offset: map.offset,
+        });
+    };
     // One that is gone runs none.
-    mapped(pid, |map| map.perms.contains(MMPermissions::EXECUTE)).unwrap_or_default()
+    let files = mapped(pid, is_code, each).unwrap_or_default();
+    MappedCode { files, parts }
 }
 
 /// Files that a process maps from their beginning, and the address of that.
 pub fn mapped_from_start(pid: u32) -> io::Result<Vec<(u64, Mapped)>> {
-    let mapped = mapped(pid, |map| map.offset == 0)?;
+    let mapped = mapped(pid, |map| map.offset == 0, |_, _| ())?;
     Ok(mapped
         .into_iter()
         .map(|file| (file.range.0, file))
         .collect())
 }
 
-/// The first mapping of each file that is as wanted.
-fn mapped(pid: u32, wanted: impl Fn(&MemoryMap) -> bool) -> io::Result<Vec<Mapped>> {
+/// The first mapping of each file that is as wanted. `each` gets all of these mappings, and which of
+/// the files they are of.
+fn mapped(
+    pid: u32,
+    wanted: impl Fn(&MemoryMap) -> bool,
+    mut each: impl FnMut(&MemoryMap, usize),
+) -> io::Result<Vec<Mapped>> {
     let process = Process::new(i32::try_from(pid).map_err(io::Error::other)?);
     let maps = process.and_then(|process| process.maps());
     let mut found: Vec<Mapped> = Vec::new();
     for map in maps.map_err(io::Error::other)?.into_iter().filter(wanted) {
         let (device, inode) = (map.dev, map.inode);
-        let is_new = |file: &Mapped| (file.device, file.inode) != (device, inode);
-        if let MMapPath::Path(path) = map.pathname
-            && found.iter().all(is_new)
-        {
+        let MMapPath::Path(path) = &map.pathname else {
+            continue;
+        };
+        let is_it = |file: &Mapped| (file.device, file.inode) == (device, inode);
+        let known = found.iter().position(is_it);
+        each(&map, known.unwrap_or(found.len()));
+        if known.is_none() {
             found.push(Mapped {
                 device,
                 inode,
-                path,
+                path: path.clone(),
                 pid,
                 range: map.address,
             });

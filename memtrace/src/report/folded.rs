@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use super::places::gap;
 use crate::{
     align::growth::Place,
-    entry::{Frame, PythonState, Stack, StackWhy},
+    entry::{Frame, Native, PythonState, Stack, StackWhy},
     text::escape,
 };
 
@@ -43,6 +43,7 @@ impl Folded {
 fn folded(stack: &Stack) -> String {
     let thread = match Place::of(stack) {
         Place::Code(_) | Place::Others => None,
+        Place::Native(_) => return natives(&stack.natives),
         Place::NoPython(comm) => Some(format!("[no python: {}]", harmless(&comm))),
         Place::NoInterpreter(comm) => Some(format!("[no cpython: {}]", harmless(&comm))),
         Place::Unread(comm) => Some(format!("[not readable: {}]", harmless(&comm))),
@@ -60,6 +61,22 @@ fn folded(stack: &Stack) -> String {
         PythonState::Cut | PythonState::Torn => Some("[more frames]".to_owned()),
         PythonState::Whole | PythonState::OtherThread | PythonState::Unknown => None,
     });
+    frames.reverse();
+    frames.join(";")
+}
+
+/// `main (/srv/prog);grow (/srv/prog)`.
+fn natives(natives: &[Native]) -> String {
+    let known = |text: &Option<_>| text.as_deref().map_or_else(|| "?".to_owned(), harmless);
+    let mut frames = Vec::new();
+    for frame in natives {
+        frames.extend(frame.behind_gap.then(|| "[more frames]".to_owned()));
+        frames.push(format!(
+            "{} ({})",
+            known(&frame.function),
+            known(&frame.file)
+        ));
+    }
     frames.reverse();
     frames.join(";")
 }
@@ -101,6 +118,14 @@ mod tests {
             folded.apply(stack);
         }
         folded.text()
+    }
+
+    fn native(file: &str, function: Option<&str>) -> Native {
+        Native {
+            file: Some(file.into()),
+            function: function.map(Into::into),
+            ..Native::default()
+        }
     }
 
     #[test]
@@ -153,6 +178,21 @@ mod tests {
             ..grew(1, 1, &[])
         };
         assert_eq!(text(&[without]), "[no python: blas_1,] 1048576\n");
+        let native = Stack {
+            python: PythonState::Unknown,
+            natives: vec![
+                native("/lib/libc.so.6", None),
+                Native {
+                    behind_gap: true,
+                    ..native("/srv/p", Some("main"))
+                },
+            ],
+            ..grew(1, 1, &[])
+        };
+        assert_eq!(
+            text(&[native]),
+            "main (/srv/p);[more frames];? (/lib/libc.so.6) 1048576\n"
+        );
         let nameless = Stack {
             frames: vec![Frame::default()],
             ..grew(1, 1, &[])

@@ -3,7 +3,7 @@
 
 use super::{
     page::section,
-    places::{self, frame_in_full, gap, runs},
+    places::{self, frame_in_full, gap, native_in_full, runs},
     position,
 };
 use crate::{
@@ -145,8 +145,9 @@ fn share(part: Delta, total: Delta) -> String {
 }
 
 fn heading(lang: Lang, stack: &Stack, first: Option<First>) -> String {
+    let is_native = stack.python == PythonState::Unknown && !stack.natives.is_empty();
     let thread = match stack.frames.as_slice() {
-        [] => position::runs_no_python(lang, stack),
+        [] if !is_native => position::runs_no_python(lang, stack),
         _ => position::thread(lang, Word::Thread, stack),
     };
     match first {
@@ -162,6 +163,11 @@ fn frames(lang: Lang, stack: &Stack) -> Vec<String> {
     let runs = runs(stack);
     let (shown, rest) = runs.split_at(runs.len().min(FRAMES));
     let mut lines = Vec::new();
+    for native in &stack.natives {
+        let gap = native.behind_gap.then(|| "…".to_owned());
+        let native = gap.into_iter().chain([native_in_full(native)]);
+        lines.extend(native.map(|native| fill(lang, Word::NativeFrame, &[&native])));
+    }
     for run in shown {
         lines.extend(run.is_behind_gap.then(|| left_out(&stack.omitted)));
         lines.push(frame_in_full(run.frame) + &run.times(lang));

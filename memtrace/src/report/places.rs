@@ -6,9 +6,9 @@ use std::{collections::BTreeSet, fmt::Write as _};
 use crate::{
     align::{
         Story,
-        growth::{Caller, Grown, Place},
+        growth::{Caller, Function, Grown, Place},
     },
-    entry::{Frame, Lang, PythonState, Stack},
+    entry::{Frame, Lang, Native, PythonState, Stack},
     text::{cut, escape},
     words::{Word, fill, say},
 };
@@ -143,6 +143,11 @@ impl Names {
 pub(super) fn in_full(lang: Lang, place: &Place) -> String {
     let frame = match place {
         Place::Code(frame) => frame,
+        Place::Native(Function { file, name: None }) => return escape(file),
+        Place::Native(Function {
+            file,
+            name: Some(name),
+        }) => return format!("{} [{}]", called(escape(name)), escape(file)),
         other => return without_code(lang, other),
     };
     match frame.line {
@@ -175,8 +180,70 @@ pub(super) fn gap(stack: &Stack, at: usize) -> bool {
     stack.omitted > 0 && at == stack.frames.len().min(BEFORE_GAP)
 }
 
+/// `/src/grow.c:12 grow() [/srv/prog]`, `grow() [/srv/prog]`, `/lib/libc.so.6+0x18e2b1`.
+pub(super) fn native_in_full(native: &Native) -> String {
+    let file = native.file.as_deref().map(escape);
+    let source = native.source.as_deref().map(escape);
+    native_at(native, source, file)
+}
+
+/// `grow.c:12 grow() [prog] ← main() [prog]`.
+pub(super) fn natives(natives: &[Native]) -> String {
+    let short = |path: &str| cut(&escape(last_part(path)), NAME_COLUMNS);
+    let one = |native: &Native| {
+        let file = native.file.as_deref().map(short);
+        native_at(native, native.source.as_deref().map(short), file)
+    };
+    let mut text = String::new();
+    for (number, native) in natives.iter().take(SHOWN).enumerate() {
+        text += if number > 0 { " ← " } else { "" };
+        text += if native.behind_gap { "… ← " } else { "" };
+        text += &one(native);
+    }
+    text + if natives.len() > SHOWN {
+        " ← …"
+    } else {
+        ""
+    }
+}
+
+fn native_at(native: &Native, source: Option<String>, file: Option<String>) -> String {
+    let Some(function) = native.function.as_deref() else {
+        return match file {
+            Some(file) => format!("{file}+{:#x}", native.at),
+            None => format!("{:#x}", native.at),
+        };
+    };
+    let function = called(escape(function));
+    let line = source.zip(native.line);
+    let line = line.map(|(source, line)| format!("{source}:{line} "));
+    let file = file.map(|file| format!(" [{file}]"));
+    line.unwrap_or_default() + &function + &file.unwrap_or_default()
+}
+
+/// `grow()`; what came with its arguments has them.
+fn called(name: String) -> String {
+    if name.ends_with(')') {
+        name
+    } else {
+        name + "()"
+    }
+}
+
+fn last_part(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
 fn without_code(lang: Lang, place: &Place) -> String {
     match place {
+        Place::Native(Function { file, name: None }) => escape(last_part(file)),
+        Place::Native(Function {
+            file,
+            name: Some(name),
+        }) => {
+            let name = cut(&escape(name), NAME_COLUMNS);
+            format!("{} [{}]", called(name), escape(last_part(file)))
+        }
         Place::NoPython(comm) => fill(lang, Word::PlaceNoPython, &[&escape(comm)]),
         Place::Unread(comm) => fill(lang, Word::PlaceUnread, &[&escape(comm)]),
         Place::NoInterpreter(comm) => fill(lang, Word::PlaceNoInterpreter, &[&escape(comm)]),

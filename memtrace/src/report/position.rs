@@ -1,7 +1,10 @@
 //! What stacks add to a verdict: where the program was when it was killed, and which line grew most
 //! before that. The one is the moment, the other the cause, and the words say which is which.
 
-use super::{facts, places::Names};
+use super::{
+    facts,
+    places::{self, Names},
+};
 use crate::{
     align::{
         Kill, Killer, Story,
@@ -17,19 +20,27 @@ use crate::{
 /// Nothing where no stacks were told.
 pub(super) fn position(story: &Story, names: &Names) -> Option<String> {
     let lang = story.begin.style.lang;
+    let unknown = story.unknown_python.as_ref();
+    let unknown = unknown.map(|why| fill(lang, Word::UnknownPython, &[&escape(why)]));
     let Some((stack, why)) = story.first_thread() else {
-        let why = story.unknown_python.as_ref()?;
-        return Some(fill(lang, Word::UnknownPython, &[&escape(why)]));
+        return unknown;
     };
-    if stack.frames.is_empty() {
-        return Some(without_frames(story, stack, names));
+    let is_native = stack.python == PythonState::Unknown && !stack.natives.is_empty();
+    if stack.frames.is_empty() && !is_native {
+        return unknown.or_else(|| Some(without_frames(story, stack, names)));
     }
     let is_leader = stack.tid.0 == story.begin.pid.0;
     let thread = (!is_leader).then(|| thread(lang, Word::Thread, stack));
     let torn = (stack.python == PythonState::Torn).then(|| say(lang, Word::StackTorn).to_owned());
     let moment = moment(story, stack, why).map(|word| say(lang, word).to_owned());
-    let notes: Vec<String> = thread.into_iter().chain(torn).chain(moment).collect();
-    let text = names.stack(lang, stack);
+    let native = is_native.then(|| say(lang, Word::NativeCode).to_owned());
+    let notes = native.into_iter().chain(unknown).chain(thread);
+    let notes: Vec<String> = notes.chain(torn).chain(moment).collect();
+    let text = if is_native {
+        places::natives(&stack.natives)
+    } else {
+        names.stack(lang, stack)
+    };
     Some(match notes.as_slice() {
         [] => text,
         notes => format!("{text} ({})", notes.join(", ")),
@@ -59,6 +70,10 @@ fn moment(story: &Story, stack: &Stack, why: First) -> Option<Word> {
 fn without_frames(story: &Story, stack: &Stack, names: &Names) -> String {
     let lang = story.begin.style.lang;
     let text = runs_no_python(lang, stack);
+    let text = match stack.natives.as_slice() {
+        [] => text,
+        natives => format!("{text}: {}", places::natives(natives)),
+    };
     let python = story
         .threads
         .as_deref()
@@ -102,7 +117,7 @@ pub(super) fn grew(story: &Story, kill: &Kill, names: &Names) -> Option<String> 
 
 /// `config.py:118 +398.00MB (60 秒内)`, and before it what grew more without Python.
 fn lines(lang: Lang, kill: &Kill, names: &Names) -> Option<String> {
-    let is_code = |grown: &Grown| matches!(grown.place, Place::Code(_));
+    let is_code = |grown: &Grown| matches!(grown.place, Place::Code(_) | Place::Native(_));
     let first_code = kill.lines.iter().position(is_code).unwrap_or(0);
     let lines = kill.lines.get(..=first_code)?;
     let seconds = kill.recent.map_or(1, |recent| recent.seconds.max(1));

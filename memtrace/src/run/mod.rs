@@ -35,6 +35,7 @@ use crate::{
         facts::Facts,
         finder::{Finder, News},
         load::{Diagnostics, Loader, Probes, Settings},
+        natives::Namer,
         procfs,
         programs::LoadError,
         protect,
@@ -102,6 +103,7 @@ struct Session {
     probes: Probes,
     source: Source,
     finder: Finder,
+    namer: Namer,
     news: UnboundedReceiver<News>,
     track: Track,
     fan: Fan,
@@ -201,17 +203,7 @@ impl Session {
         };
         let writer = Writer::start(terminal, log_dir).context("start a thread")?;
         let controller = MemoryController::find();
-        let rules = Rules {
-            targets: plan.targets.clone(),
-            target_groups: plan.target_groups.clone(),
-            follow: plan.follow,
-            stacks: probes.takes_stacks(),
-            functions: functions(&plan.marker_names, facts.cookies),
-            prints: plan.prints.clone(),
-            lines: plan.lines.clone(),
-            cgroup_v1: controller.as_ref().is_some_and(|controller| controller.v1),
-            total_memory: procfs::total_memory().map(Bytes),
-        };
+        let rules = rules(&plan, &facts, &probes, controller.as_ref());
         let wanted = Wanted {
             directory: plan.log_dir.clone(),
             live: plan.live,
@@ -244,6 +236,7 @@ impl Session {
             facts,
             controller,
             probes,
+            namer: Namer::new(finder.news()),
             finder,
             news,
         })
@@ -441,6 +434,7 @@ impl Session {
                 Output::Adopt(pid) => self.adopt(at, pid, out),
                 Output::Release(pid) => self.probes.untrace(pid.0, at.0),
                 Output::Discover(pid) => self.discover(pid),
+                Output::Name(ask) => self.namer.ask(ask),
                 Output::Census => self.census_into(at, out),
                 Output::Entry(life, entry) => self.fan.apply(life, &entry),
                 Output::Ended(life, pid) => {
@@ -502,8 +496,9 @@ impl Session {
             let _ = self.probes.watch_rss(false);
         }
         self.count_losses();
-        if let Some(news) = self.finder.look_after() {
-            self.take_news(news);
+        let troubles = [self.finder.look_after(), self.namer.look_after()];
+        for trouble in troubles.into_iter().flatten() {
+            self.take_news(trouble);
         }
         for trouble in self.fan.writer().troubles() {
             notice(&trouble);
@@ -564,6 +559,26 @@ impl Session {
             lost: self.lost,
             command,
         }
+    }
+}
+
+/// What tracking goes by.
+fn rules(
+    plan: &TracePlan,
+    facts: &Facts,
+    probes: &Probes,
+    controller: Option<&MemoryController>,
+) -> Rules {
+    Rules {
+        targets: plan.targets.clone(),
+        target_groups: plan.target_groups.clone(),
+        follow: plan.follow,
+        stacks: probes.takes_stacks(),
+        functions: functions(&plan.marker_names, facts.cookies),
+        prints: plan.prints.clone(),
+        lines: plan.lines.clone(),
+        cgroup_v1: controller.is_some_and(|controller| controller.v1),
+        total_memory: procfs::total_memory().map(Bytes),
     }
 }
 

@@ -83,6 +83,22 @@ impl Session {
                 }
             }
             News::Python { pid, found } => self.take_python(pid, found),
+            News::Mapped { pid, mappings } => {
+                if self.probes.takes_stacks() {
+                    self.track.mapped(Tgid(pid), mappings);
+                }
+            }
+            News::Named { number, frames } => {
+                let mut out = Vec::new();
+                self.track.named(number, frames, &mut out);
+                self.answer(clock::now(), &mut out);
+            }
+            News::Nameless { path, error } => {
+                let path = crate::text::escape(&path.to_string_lossy());
+                notice(&format!(
+                    "native functions in {path} have no names: {error}"
+                ));
+            }
             News::Failed { path, error } => self.marker_trouble(&path, &error),
         }
     }

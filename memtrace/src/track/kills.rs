@@ -10,6 +10,7 @@ use super::{
     Life, Output, Track,
     constraint::{self, Machine},
     losses::losses,
+    natives::Unnamed,
     neighbours,
 };
 use crate::{
@@ -22,7 +23,7 @@ use crate::{
 /// within microseconds; printing to a slow console in between takes a few milliseconds.
 const HOLD_NS: u64 = 20_000_000;
 /// No kill waits longer than this for others of its OOM: the report is to stand on disk in time.
-const LONGEST_HOLD_NS: u64 = 60_000_000;
+pub(super) const LONGEST_HOLD_NS: u64 = 60_000_000;
 /// Marks of one trigger within this time are one OOM.
 const CLUSTER_NS: u64 = 1_000_000_000;
 /// Signals and kills that are remembered.
@@ -39,6 +40,8 @@ pub(super) struct Kills {
     /// Who else was told: process and trigger. The last of them.
     known: VecDeque<(Tgid, BootNanos, Tid)>,
     held: Vec<Life>,
+    /// Stacks whose frames have no names yet.
+    pub(super) unnamed: Unnamed,
     last_census: BootNanos,
 }
 
@@ -95,11 +98,15 @@ impl Kills {
                 .marks
                 .iter()
                 .any(|mark| (mark.pid, mark.started) == (pid, started))
+            || self.unnamed.concerns((pid, started))
     }
 
     #[cfg(test)]
     pub(super) fn is_idle(&self) -> bool {
-        self.signals.is_empty() && self.marks.is_empty() && self.held.is_empty()
+        self.signals.is_empty()
+            && self.marks.is_empty()
+            && self.held.is_empty()
+            && self.unnamed.deadline().is_none()
     }
 
     /// A thread of a victim was killed, which another may soon be.
@@ -176,7 +183,8 @@ impl Kills {
     /// When a mark is to be told: a moment after the last one of its OOM, but not after many.
     fn due(&self, mark: &Marked) -> BootNanos {
         let latest = BootNanos(mark.at.0.saturating_add(LONGEST_HOLD_NS));
-        if mark.awaits_stacks && mark.stacked.is_none() {
+        let is_named = !self.unnamed.concerns((mark.pid, mark.started));
+        if mark.awaits_stacks && mark.stacked.is_none() || !is_named {
             return latest;
         }
         let same = self
@@ -208,7 +216,8 @@ impl Track {
     pub fn deadline(&self) -> Option<BootNanos> {
         let signals = self.kills.signals.iter().map(|signal| signal.at);
         let marks = self.kills.marks.iter().map(|mark| self.kills.due(mark));
-        signals.map(due).chain(marks).min()
+        let stacks = self.kills.unnamed.deadline();
+        signals.map(due).chain(marks).chain(stacks).min()
     }
 
     pub(super) fn sigkill(
@@ -399,6 +408,7 @@ impl Track {
         if self.deadline().is_none_or(|deadline| deadline > now) {
             return;
         }
+        self.give_up_naming(now, out);
         while let Some(index) = self
             .kills
             .marks
@@ -474,29 +484,40 @@ impl Track {
     /// Tells a life what killed it, and the rest once nothing more is waited for. False if nobody
     /// traces the process.
     fn explain(&mut self, who: (Tgid, BootNanos), kill: Vec<Entry>, out: &mut Vec<Output>) -> bool {
-        let is_last = !self.kills.concerns(who.0, who.1);
-        let is_it = |life: &Life| (life.pid, life.started) == who;
-        let held = self.kills.held.iter().position(is_it);
-        let mut kill = Some(kill);
-        if let Some(index) = held {
-            let life = &mut self.kills.held[index];
-            life.explain(kill.take().unwrap_or_default(), out);
-            if is_last {
-                let mut life = self.kills.held.remove(index);
-                life.resume(out);
-                out.push(Output::Ended(life.id, life.pid));
-            }
+        // Its stacks are part of the kill, and the story is over with it.
+        let is_over = |entry: &Entry| matches!(entry.what, What::OomKill(_));
+        if kill.iter().any(is_over) {
+            self.tell_unnamed(who, out);
         }
+        let mut kill = Some(kill);
+        let held = self.kills.held_life(who);
         let mut traced = held.is_some();
+        if let Some(life) = held {
+            life.explain(kill.take().unwrap_or_default(), out);
+        }
         if let Some(life) = self.life(who) {
             traced = true;
             life.explain(kill.take().unwrap_or_default(), out);
-            if is_last {
-                life.resume(out);
-            }
+        }
+        if !self.kills.concerns(who.0, who.1) {
+            self.release(who, out);
         }
         self.bury(who.0);
         traced
+    }
+
+    /// Nothing of this process waits any more: its life goes on, or ends.
+    pub(super) fn release(&mut self, who: (Tgid, BootNanos), out: &mut Vec<Output>) {
+        let is_it = |life: &Life| (life.pid, life.started) == who;
+        if let Some(index) = self.kills.held.iter().position(is_it) {
+            let mut life = self.kills.held.remove(index);
+            life.resume(out);
+            out.push(Output::Ended(life.id, life.pid));
+        }
+        if let Some(life) = self.life(who) {
+            life.resume(out);
+        }
+        self.bury(who.0);
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Output, codes::Codes, prints::Lines, samples::Samples};
 use crate::{
     entry::{Begin, Entry, Memory, Program, StackWhy, What},
-    event::Unsent,
+    event::{Mappings, Unsent},
     units::{BootNanos, Bytes, Delta, Tgid},
 };
 
@@ -45,6 +45,8 @@ pub(super) struct Life {
     stack_rss: Option<Bytes>,
     /// Of a process that is known to run Python.
     pub(super) codes: Option<Box<Codes>>,
+    /// What it runs code from, if that is known; shared with its children.
+    pub(super) mappings: Option<Arc<Mappings>>,
     /// A Python was looked for once more when its memory grew.
     pub(super) asked_again: bool,
     /// Of a process whose prints or writes are checkpoints.
@@ -72,6 +74,7 @@ impl Life {
             memory: None,
             stack_rss: None,
             codes: None,
+            mappings: None,
             asked_again: false,
             lines: None,
         }
@@ -103,6 +106,21 @@ impl Life {
     pub(super) fn tell(&mut self, at: BootNanos, what: What, out: &mut Vec<Output>) {
         self.tell_rename(out);
         self.give(Entry { at, what }, out);
+    }
+
+    /// Gives out an entry that was kept elsewhere, before those that are younger and still here.
+    pub(super) fn tell_late(&mut self, entry: Entry, out: &mut Vec<Output>) {
+        if self.waits {
+            let is_older = |other: &Entry| other.at <= entry.at;
+            let place = self
+                .waiting
+                .iter()
+                .take_while(|other| is_older(other))
+                .count();
+            self.waiting.insert(place, entry);
+        } else {
+            self.give(entry, out);
+        }
     }
 
     fn tell_rename(&mut self, out: &mut Vec<Output>) {
@@ -147,6 +165,7 @@ impl Life {
     ) {
         self.rename = None;
         self.codes = None;
+        self.mappings = None;
         self.asked_again = false;
         self.lines = None;
         self.parent = None;

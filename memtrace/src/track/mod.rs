@@ -10,6 +10,7 @@ mod constraint;
 mod kills;
 mod life;
 mod losses;
+mod natives;
 mod neighbours;
 mod people;
 mod prints;
@@ -25,7 +26,7 @@ pub use self::{life::LifeId, losses::losses, people::Person};
 use crate::{
     entry::Memory,
     entry::{Begin, Checkpoint, Entry, Exit as ExitEntry, Lost, Program, What},
-    event::{Event, Exec, Exit, Fork, Kind, Mark, MarkSource, Rename},
+    event::{Ask, Event, Exec, Exit, Fork, Kind, Mark, MarkSource, Rename},
     loss,
     naming::Naming,
     share::Last,
@@ -44,6 +45,8 @@ pub enum Output {
     Discover(Tgid),
     /// A kill waits to know how the others stand: answer with [`Track::census`].
     Census,
+    /// Have the native frames of a stack named: [`Track::named`] takes the answer.
+    Name(Ask),
     /// A fact about a life.
     Entry(LifeId, Entry),
     /// The life is over, its last entry was given out.
@@ -182,7 +185,7 @@ impl Track {
         let parent = life.parent;
         self.lives.insert(pid, life);
         if let Some(parent) = parent {
-            self.inherit_python(parent, pid);
+            self.inherit_code(parent, pid);
         }
     }
 
@@ -323,6 +326,7 @@ impl Track {
             memory,
         } = exec;
         self.retire(at, pid, started, out);
+        self.tell_unnamed((pid, started), out);
         let program = self.program.share(Arc::new(Program {
             comm,
             exe: filename,
@@ -439,6 +443,9 @@ impl Track {
             peak,
             memory,
         } = *exit;
+        if !self.kills.concerns(pid, started) {
+            self.tell_unnamed((pid, started), out);
+        }
         // It may be told twice: two threads that exit together both saw no other.
         self.people.end(pid, started);
         let is_it = self

@@ -29,11 +29,16 @@ impl Track {
         }
     }
 
-    /// The child's memory is a copy of its parent's, with the same Python at the same addresses.
-    pub(super) fn inherit_python(&mut self, parent: Tgid, child: Tgid) {
+    /// The child's memory is a copy of its parent's, with the same Python and the same code at the same
+    /// addresses.
+    pub(super) fn inherit_code(&mut self, parent: Tgid, child: Tgid) {
         let parent = self.lives.get(&parent);
         let layout = parent.and_then(|life| life.codes.as_ref().map(|codes| codes.layout()));
+        let mappings = parent.and_then(|life| life.mappings.clone());
         self.python(child, layout);
+        if let Some(life) = self.lives.get_mut(&child) {
+            life.mappings = mappings;
+        }
     }
 
     pub(super) fn code(&mut self, code: Code) {
@@ -74,6 +79,10 @@ impl Track {
                 .map(|frame| codes.frame(*frame))
                 .collect()
         });
+        // What grew under a Python line is that line's.
+        let is_shown = stack.why != StackWhy::Growth || stack.python == PythonState::Unknown;
+        let natives: &[u64] = if is_shown { &stack.natives } else { &[] };
+        let addresses = life.addresses(natives);
         let entry = StackEntry {
             why: stack.why,
             tid: stack.tid,
@@ -82,12 +91,14 @@ impl Track {
             frames,
             omitted: stack.omitted,
             python: stack.python,
+            natives: Vec::new(),
         };
-        life.tell(at, What::Stack(Box::new(entry)), out);
+        let who = (stack.pid, stack.started);
+        self.tell_stack(at, who, (entry, addresses), out);
     }
 
     /// The life of this very process, also one that has ended and waits for its kill.
-    fn living_or_held(&mut self, who: (Tgid, BootNanos)) -> Option<&mut Life> {
+    pub(super) fn living_or_held(&mut self, who: (Tgid, BootNanos)) -> Option<&mut Life> {
         let is_it = |life: &Life| (life.pid, life.started) == who;
         match self.lives.get_mut(&who.0) {
             Some(life) if is_it(life) => Some(life),

@@ -16,7 +16,7 @@ use table::Table;
 
 use super::book::{Book, Marks};
 use crate::{
-    entry::{Frame, PythonState, Stack},
+    entry::{Frame, Native, PythonState, Stack},
     units::{BootNanos, Delta, Tid},
 };
 
@@ -29,10 +29,21 @@ pub enum Place {
     NoPython(Arc<str>),
     /// A thread of this name whose innermost frame could not be read.
     Unread(Arc<str>),
+    /// A function of a program without Python; where it has no name, the file that it is in.
+    Native(Function),
     /// A thread of this name, of a process that is not known to run a CPython.
     NoInterpreter(Arc<str>),
     /// All that found no room.
     Others,
+}
+
+/// A native function.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Function {
+    /// The file that its code is in.
+    pub file: Arc<str>,
+    /// Its name, if that is known.
+    pub name: Option<Arc<str>>,
 }
 
 /// Growth of one place.
@@ -101,10 +112,27 @@ impl Place {
         let comm = Arc::from(stack.comm.as_str());
         match stack.python {
             PythonState::OtherThread => Self::NoPython(comm),
-            PythonState::Unknown => Self::NoInterpreter(comm),
+            PythonState::Unknown => match Function::charged(&stack.natives) {
+                Some(function) => Self::Native(function),
+                None => Self::NoInterpreter(comm),
+            },
             PythonState::Whole if innermost.is_none() => Self::NoPython(comm),
             PythonState::Whole | PythonState::Cut | PythonState::Torn => Self::Unread(comm),
         }
+    }
+
+    /// The native functions on a stack, likewise.
+    fn natives(natives: &[Native]) -> Vec<Self> {
+        let mut seen = HashSet::new();
+        let named = natives
+            .iter()
+            .rev()
+            .filter(|frame| frame.function.is_some());
+        let functions = named.filter_map(Function::of);
+        functions
+            .filter(|function| seen.insert(function.clone()))
+            .map(Self::Native)
+            .collect()
     }
 
     /// The functions on a stack, the outermost first, each once however often it calls itself.
@@ -121,6 +149,28 @@ impl Place {
             .filter(|frame| seen.insert((&frame.file, &frame.function)))
             .map(function)
             .collect()
+    }
+}
+
+impl Function {
+    /// That of a frame.
+    fn of(frame: &Native) -> Option<Self> {
+        Some(Self {
+            file: Arc::clone(frame.file.as_ref()?),
+            name: frame.function.clone(),
+        })
+    }
+
+    /// The innermost one of the program: `memset` is called by somebody.
+    fn charged(natives: &[Native]) -> Option<Self> {
+        let mut functions = natives.iter().filter_map(Self::of);
+        functions.find(|function| !function.is_of_c_library())
+    }
+
+    fn is_of_c_library(&self) -> bool {
+        const LIBRARIES: [&str; 6] = ["ld-", "libc-", "libc.", "libm.", "libstdc++.", "libpthread"];
+        let name = self.file.rsplit('/').next().unwrap_or_default();
+        LIBRARIES.iter().any(|library| name.starts_with(library))
     }
 }
 
@@ -178,6 +228,11 @@ impl Growth {
         match &place {
             Place::Code(_) => {
                 for function in Place::functions(&stack.frames) {
+                    self.functions.add(function, moved);
+                }
+            }
+            Place::Native(_) => {
+                for function in Place::natives(&stack.natives) {
                     self.functions.add(function, moved);
                 }
             }

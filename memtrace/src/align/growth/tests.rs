@@ -31,6 +31,9 @@ fn short(grown: &[Grown]) -> Vec<String> {
             }
             Place::NoPython(comm) => format!("no python {comm}"),
             Place::Unread(comm) => format!("unread {comm}"),
+            Place::Native(Function { file, name }) => {
+                format!("{file} {}", name.as_deref().unwrap_or("?"))
+            }
             Place::NoInterpreter(comm) => format!("no interpreter {comm}"),
             Place::Others => "others".to_owned(),
         };
@@ -322,4 +325,52 @@ fn equals_stand_in_the_order_in_which_they_came() {
         matches!(&grown.place, Place::Code(place) if *place == frame("a.py", u32::try_from(at).unwrap(), "f"))
     });
     assert!(is_in_order, "{:?}", short(&lines));
+}
+
+/// Growth without Python: file and function of each frame, the innermost first.
+fn native(mb: i64, frames: &[(&str, &str)]) -> Stack {
+    let frame = |(file, function): &(&str, &str)| Native {
+        file: Some((*file).into()),
+        function: (!function.is_empty()).then(|| (*function).into()),
+        ..Native::default()
+    };
+    Stack {
+        python: PythonState::Unknown,
+        natives: frames.iter().map(frame).collect(),
+        ..grew(1, mb, &[])
+    }
+}
+
+#[test]
+fn growth_without_python_is_the_innermost_function_of_the_program() {
+    let libc = "/lib/libc.so.6";
+    let stacks = [
+        native(
+            8,
+            &[(libc, "memset"), ("/p", "grow"), ("/p", "main"), (libc, "")],
+        ),
+        native(4, &[("/p", "main")]),
+        // Its innermost frame has no name: who called it is not who grew.
+        native(2, &[("/stripped.so", ""), ("/p", "main")]),
+        native(1, &[(libc, "")]),
+    ];
+    let growth = growth(&stacks.map(|stack| (1, stack)));
+    assert_eq!(
+        short(&growth.lines()),
+        [
+            "/p grow +8/+8",
+            "/p main +4/+4",
+            "/stripped.so ? +2/+2",
+            "no interpreter python3 +1/+1"
+        ]
+    );
+    assert_eq!(
+        short(&growth.functions()),
+        [
+            "/p main +14/+14",
+            "/p grow +8/+8",
+            "/lib/libc.so.6 memset +8/+8",
+            "no interpreter python3 +1/+1"
+        ]
+    );
 }

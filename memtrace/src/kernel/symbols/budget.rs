@@ -13,7 +13,7 @@ const NAME: u64 = 64;
 
 /// What is left for one file.
 #[derive(Debug)]
-pub(super) struct Budget(Cell<u64>);
+pub(in crate::kernel) struct Budget(Cell<u64>);
 
 impl Default for Budget {
     fn default() -> Self {
@@ -23,7 +23,7 @@ impl Default for Budget {
 
 impl Budget {
     /// Reads through it.
-    pub(super) fn on<R>(&self, inner: R) -> Bounded<'_, R> {
+    pub(in crate::kernel) fn on<R>(&self, inner: R) -> Bounded<'_, R> {
         Bounded {
             inner,
             left: &self.0,
@@ -31,14 +31,14 @@ impl Budget {
     }
 
     /// Nothing more is read.
-    pub(super) fn is_spent(&self) -> bool {
+    pub(in crate::kernel) fn is_spent(&self) -> bool {
         self.0.get() == 0
     }
 }
 
 /// A file of which no more than the budget is read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bounded<'b, R> {
+pub(in crate::kernel) struct Bounded<'b, R> {
     inner: R,
     left: &'b Cell<u64>,
 }

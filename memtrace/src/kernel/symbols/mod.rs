@@ -3,7 +3,7 @@
 //! The files belong to the traced programs and are not trusted: a parse that fails is an error to
 //! be counted, no file is read as a whole, and what one may cost in memory and time has a bound.
 
-mod budget;
+pub(super) mod budget;
 pub mod python;
 #[cfg(test)]
 mod tests;

@@ -129,7 +129,7 @@ impl Host {
                     }
                 }
                 Output::Census => self.track.census(at, at, &self.tasks, &mut more),
-                Output::Adopt(_) | Output::Release(_) | Output::Discover(_) => {}
+                Output::Adopt(_) | Output::Release(_) | Output::Discover(_) | Output::Name(_) => {}
                 Output::Entry(life, entry) => {
                     let pid = self.pid_of(*life, entry);
                     self.story.push((pid, short(entry)));

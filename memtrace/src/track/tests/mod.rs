@@ -5,5 +5,6 @@ mod host;
 mod kills;
 mod lives;
 mod look_back;
+mod natives;
 mod order;
 mod stacks;

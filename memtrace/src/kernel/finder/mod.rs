@@ -1,9 +1,11 @@
 //! Searches what targets map for marker functions, on a thread of its own: a library with a
 //! million symbols must not hold up the rings, nor a file that never answers the other files.
 
+mod mapped;
+
 use std::{
     cell::RefCell,
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs::File,
     io,
     path::{Path, PathBuf},
@@ -18,13 +20,18 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::{
     patience::{Entrance, PATIENCE, Place, Shared, Turn},
-    procfs, python,
+    procfs::{self, Mapped, MappedCode},
+    python,
     symbols::{
         self, Found,
         python::{Interpreter, interpreter_in},
     },
 };
-use crate::python::layout::Layout;
+use crate::{
+    entry::Native,
+    event::{MappedFile, Mappings},
+    python::layout::Layout,
+};
 
 /// A function that the user made a marker: `[PATH:]SYMBOL`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +64,27 @@ pub enum News {
         pid: u32,
         /// What was found. Nothing if it runs none, or is gone.
         found: Option<Result<Box<python::Found>, python::Error>>,
+    },
+    /// What a process runs code from.
+    Mapped {
+        /// The process.
+        pid: u32,
+        /// All of it.
+        mappings: Mappings,
+    },
+    /// The native frames of a stack.
+    Named {
+        /// Which stack: [`crate::event::Ask::number`].
+        number: u64,
+        /// Its frames, the innermost first, as far out as they are sure.
+        frames: Vec<Native>,
+    },
+    /// The native frames in a file stay without names.
+    Nameless {
+        /// Its path as the process sees it.
+        path: PathBuf,
+        /// Why.
+        error: String,
     },
     /// A file could not be searched.
     Failed {
@@ -116,12 +144,18 @@ impl Finder {
             wanted: Arc::clone(&self.wanted),
             news: self.news.clone(),
             pythons: RefCell::default(),
+            files: RefCell::default(),
         };
         thread::Builder::new()
             .name("finder".to_owned())
             .spawn(move || search.until_over(&jobs))?;
         self.jobs = Some(sender);
         Ok(())
+    }
+
+    /// Whoever else has news sends them here.
+    pub fn news(&self) -> UnboundedSender<News> {
+        self.news.clone()
     }
 
     /// Has a process searched, soon; if it has ended by then, what it executed: others will too.
@@ -162,6 +196,9 @@ impl Finder {
     }
 }
 
+/// Files of a kind that are remembered.
+const MOST_KNOWN: usize = 10_000;
+
 /// Device and inode.
 type FileId = ((i32, i32), u64);
 
@@ -174,6 +211,8 @@ struct Search {
     news: UnboundedSender<News>,
     /// Files by device and inode that were looked at for a Python.
     pythons: RefCell<HashMap<FileId, Option<Interpreter>>>,
+    /// Files that processes run code from, each kept once.
+    files: RefCell<HashSet<Arc<MappedFile>>>,
 }
 
 impl Search {
@@ -204,19 +243,16 @@ impl Search {
     /// The process that is looked at may hold up its own `maps`.
     fn process(&self, pid: u32) {
         let place = Place::of_path(Path::new(&format!("/proc/{pid}/maps")));
-        let mut mapped = Vec::new();
+        let mut mapped = MappedCode::default();
         let failed = self.at(&place, || {
             mapped = procfs::mapped_code(pid);
             Ok(None)
         });
         self.send(failed);
-        for mapped in mapped {
-            let place = Place {
-                device: mapped.device,
-                inode: mapped.inode,
-                path: mapped.path.clone(),
-            };
-            let news = self.at(&place, || match mapped.open() {
+        // Where it may die of an unknown file's search, its own is already known.
+        self.send(Some(self.mappings(pid, &mapped)));
+        for mapped in mapped.files {
+            let news = self.at(&place_of(&mapped), || match mapped.open() {
                 Ok((id, file)) => Ok(self.look_once(id, file, mapped.path.clone())),
                 // The process or its mapping went away meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -256,19 +292,13 @@ impl Search {
     }
 
     /// The interpreter in a file, looked for once.
-    fn interpreter(&self, file: &procfs::Mapped) -> Option<Interpreter> {
-        const MOST_KNOWN: usize = 10_000;
+    fn interpreter(&self, file: &Mapped) -> Option<Interpreter> {
         let id = (file.device, file.inode);
         if let Some(known) = self.pythons.borrow().get(&id) {
             return *known;
         }
-        let place = Place {
-            device: file.device,
-            inode: file.inode,
-            path: file.path.clone(),
-        };
         let mut found = None;
-        let failed = self.at(&place, || {
+        let failed = self.at(&place_of(file), || {
             // What cannot be read is told by the search for markers.
             let open = file.open().ok();
             found = open.and_then(|(_, open)| interpreter_in(open).ok().flatten());
@@ -314,6 +344,14 @@ impl Search {
             path: place.path.clone(),
             error,
         })
+    }
+}
+
+fn place_of(file: &Mapped) -> Place {
+    Place {
+        device: file.device,
+        inode: file.inode,
+        path: file.path.clone(),
     }
 }
 
