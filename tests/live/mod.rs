@@ -14,6 +14,7 @@ mod kills;
 mod loss;
 mod many;
 mod memory;
+mod natives;
 mod oom;
 mod positions;
 mod prints;
