@@ -96,15 +96,19 @@ fn take<C: EbpfContext>(ctx: &C, why: u32) -> i32 {
     stack.python = 0;
     stack.depth = 0;
     stack.comm = task.comm();
-    stack.natives_len = unsafe {
-        bpf_get_stack(
-            ctx.as_ptr(),
-            stack.natives.as_mut_ptr().cast(),
-            (8 * NATIVES) as u32,
-            BPF_F_USER_STACK,
-        )
-    } as i32;
+    stack.natives_len = 0;
     python::walk(walk, task, why, tgid);
+    // Growth under a Python line is charged to that, and comes often.
+    if why != why::GROWTH || walk.stack.depth == 0 {
+        walk.stack.natives_len = unsafe {
+            bpf_get_stack(
+                ctx.as_ptr(),
+                walk.stack.natives.as_mut_ptr().cast(),
+                (8 * NATIVES) as u32,
+                BPF_F_USER_STACK,
+            )
+        } as i32;
+    }
     send(walk, why);
     0
 }

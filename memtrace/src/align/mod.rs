@@ -195,10 +195,7 @@ impl Story {
             What::Checkpoint(checkpoint) => self.checkpoint(at, checkpoint, rows),
             What::Rss { memory } => self.rss(at, *memory, rows),
             What::Stack(stack) => self.stack(at, stack),
-            What::UnknownPython { why } => {
-                self.unknown_python = Some(why.as_str().into());
-                rows.push(self.row(at, Line::UnknownPython(why.clone())));
-            }
+            What::UnknownPython { why } => rows.push(self.without_python(at, why)),
             What::OomKill(kill) => self.oom_killed(at, kill, rows),
             What::Sigkill(kill) => self.sigkilled(at, kill, rows),
             What::Neighbours(neighbours) => self.neighbours = Some(neighbours.clone().into()),

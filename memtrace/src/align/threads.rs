@@ -4,6 +4,7 @@
 use super::{
     Killer, Story,
     growth::{Grown, Growth},
+    row::{Line, Row},
 };
 use crate::{
     entry::{PythonState, Stack, StackWhy},
@@ -46,6 +47,12 @@ impl Story {
             StackWhy::Growth if self.kill.is_some() => {}
             StackWhy::Growth => self.growth.get_or_insert_default().apply(at, stack),
         }
+    }
+
+    /// Its Python is not one whose stacks can be read.
+    pub(super) fn without_python(&mut self, at: BootNanos, why: &str) -> Row {
+        self.unknown_python = Some(why.into());
+        self.row(at, Line::UnknownPython(why.to_owned()))
     }
 
     /// Stacks of a program that has neither Python nor names say nothing: what grew is the program.
