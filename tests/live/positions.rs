@@ -283,7 +283,7 @@ fn a_python_that_is_not_known_is_named_in_the_log_and_in_the_verdict() {
         in_log.is_some_and(|line| line.contains("/stranger: ")),
         "{log}"
     );
-    life.assert_verdict(&["位置      没有 Python 栈: ", why]);
+    life.assert_verdict(&["位置      ", "没有 Python 栈: ", why]);
     assert!(stacks(&life).all(|stack| stack.frames.is_empty()));
 }
 
