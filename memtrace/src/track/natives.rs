@@ -35,6 +35,13 @@ struct Waiting {
     stack: Box<StackEntry>,
 }
 
+impl Waiting {
+    /// Whose kill it belongs to, if it is of one.
+    fn killed(&self) -> Option<(Tgid, BootNanos)> {
+        is_of_kill(&self.stack).then_some(self.who)
+    }
+}
+
 impl Unnamed {
     /// A stack that belongs to the kill of this process is still to be told.
     pub(super) fn concerns(&self, who: (Tgid, BootNanos)) -> bool {
@@ -72,7 +79,9 @@ impl Track {
     pub fn named(&mut self, number: u64, frames: Vec<Native>, out: &mut Vec<Output>) {
         let waiting = self.kills.unnamed.take(|waiting| waiting.number == number);
         if let Some(waiting) = waiting {
+            let killed = waiting.killed();
             self.tell_named(waiting, frames, out);
+            self.release_if_told(killed, out);
         }
     }
 
@@ -121,18 +130,40 @@ impl Track {
 
     /// These have waited for long enough.
     pub(super) fn give_up_naming(&mut self, now: BootNanos, out: &mut Vec<Output>) {
-        self.tell_nameless(|waiting| waiting.until <= now, out);
+        let killed = self.tell_nameless(|waiting| waiting.until <= now, out);
+        self.release_if_told(killed, out);
     }
 
-    /// What follows is told behind all stacks of this process.
+    /// What follows is told behind all stacks of this process. Whoever says what follows lets go of it.
     pub(super) fn tell_unnamed(&mut self, who: (Tgid, BootNanos), out: &mut Vec<Output>) {
         self.tell_nameless(|waiting| waiting.who == who, out);
     }
 
-    fn tell_nameless(&mut self, which: impl Fn(&Waiting) -> bool, out: &mut Vec<Output>) {
+    /// Gives those for whose kill they were.
+    fn tell_nameless(
+        &mut self,
+        which: impl Fn(&Waiting) -> bool,
+        out: &mut Vec<Output>,
+    ) -> Vec<(Tgid, BootNanos)> {
+        let mut killed = Vec::new();
         while let Some(waiting) = self.kills.unnamed.take(&which) {
+            killed.extend(waiting.killed());
             let frames = vec![waiting.innermost.clone()];
             self.tell_named(waiting, frames, out);
+        }
+        killed
+    }
+
+    /// The last stack of a kill may be all that a life that has ended waited for.
+    fn release_if_told(
+        &mut self,
+        killed: impl IntoIterator<Item = (Tgid, BootNanos)>,
+        out: &mut Vec<Output>,
+    ) {
+        for who in killed {
+            if !self.kills.concerns(who.0, who.1) {
+                self.release(who, out);
+            }
         }
     }
 
@@ -148,13 +179,9 @@ impl Track {
             frames.truncate(inner);
         }
         stack.natives = frames;
-        let is_of_kill = is_of_kill(&stack);
         if let Some(life) = self.living_or_held(who) {
             let what = What::Stack(stack);
             life.tell_late(Entry { at, what }, out);
-        }
-        if is_of_kill && !self.kills.concerns(who.0, who.1) {
-            self.release(who, out);
         }
     }
 }

@@ -143,6 +143,21 @@ fn an_oom_kill_waits_for_the_names_of_its_stacks_but_not_for_long() {
     }
 }
 
+/// The mark has waited for as long as it may, its stack not yet.
+#[test]
+fn a_kill_that_is_told_before_its_stack_has_names_is_told_all_the_same() {
+    let mut host = program();
+    host.track.rules.stacks = true;
+    host.feed(10, boxed_kill(sigkill(50, 60, Origin::Kernel)));
+    host.feed(10, boxed_oom(oom(50, 60)));
+    host.feed(11, stack(StackWhy::Kill, &[0x1300]));
+    host.feed(12, Kind::Exit(exit(50, 9)));
+    host.flush(40);
+    assert!(told(&host).is_empty());
+    host.flush(70);
+    assert_eq!(told(&host), ["0x1300", "oom", "exit", "ended"]);
+}
+
 #[test]
 fn the_end_of_a_process_that_was_killed_waits_for_its_stack() {
     let mut host = program();
