@@ -257,6 +257,25 @@ fn tell_in_which_phase_a_program_was_killed() {
     );
 }
 
+/// Each of Debian's is seen to print, or it is said that none was.
+#[test]
+fn that_an_interpreter_keeps_to_itself_are_missed_aloud() {
+    let mut interpreters = xtask::test::debian::interpreters();
+    interpreters.insert("of this machine".to_owned(), itself(python()));
+    for (version, interpreter) in &interpreters {
+        let dir = TempDir::new();
+        let script = write(
+            &dir,
+            "import time\nprint('one')\ntime.sleep(0.3)\nprint('two')\n",
+        );
+        let ended = run(&["--prints", "--quiet"], &[interpreter, &script]);
+        ended.assert_code(0);
+        let told = ended.stderr.contains("--prints: no print was seen");
+        let seen = ended.only_life().names().last() == Some(&"two");
+        assert!(seen != told, "Python {version}: {}", ended.stderr);
+    }
+}
+
 #[test]
 fn that_no_target_can_make_are_told_at_the_end() {
     let ended = run(&["--prints", "--quiet"], &[Path::new("/bin/true")]);

@@ -409,6 +409,10 @@ impl Session {
         let cgroups = match &event.kind {
             Kind::Fork(fork) => self.cgroups(fork.child.0),
             Kind::Exec(exec) => self.cgroups(exec.pid.0),
+            Kind::Print(print) => {
+                self.pythons.has_printed(print);
+                Vec::new()
+            }
             _ => Vec::new(),
         };
         self.track.apply(event, cgroups, out);

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::{Session, notice};
 use crate::{
     clock,
+    event::{Print, Stream},
     kernel::{finder::News, load::MarkerProgram, python, symbols::program_for},
     loss,
     plan::RunPlan,
@@ -17,8 +18,16 @@ use crate::{
 pub(super) struct Pythons {
     /// One of them can be read.
     found: bool,
-    /// Why some cannot: what was said already.
+    /// One of them was seen to print.
+    printed: bool,
+    /// Why some cannot be read: what was said already.
     unknown: HashSet<String>,
+}
+
+impl Pythons {
+    pub(super) fn has_printed(&mut self, print: &Print) {
+        self.printed |= matches!(print.stream, Stream::File(_));
+    }
 }
 
 impl Session {
@@ -169,8 +178,16 @@ impl Session {
                 notice(&format!("--marker: no target had a function for `{name}`"));
             }
         }
-        if self.plan.prints.is_some() && !self.pythons.found {
-            notice("--prints: no target ran a CPython that is known (3.7 to 3.15)");
+        match self.pythons {
+            _ if self.plan.prints.is_none() => {}
+            Pythons { found: false, .. } => {
+                notice("--prints: no target ran a CPython that is known (3.7 to 3.15)");
+            }
+            Pythons { printed: false, .. } => notice(
+                "--prints: no print was seen; in some builds of CPython (Debian's 3.14 and 3.15) print \
+                 does not call PyFile_WriteObject, which is what is watched: use --lines there",
+            ),
+            Pythons { .. } => {}
         }
     }
 }
