@@ -6,8 +6,8 @@ use crate::{
     units::Bytes,
 };
 
-/// A cgroup with less room than this is full: the kernel charges in batches of 64 pages
-/// (`MEMCG_CHARGE_BATCH`, mm/memcontrol.c).
+/// A cgroup with less room than this passes for full where nothing else tells: the kernel charges in
+/// batches of 64 pages (`MEMCG_CHARGE_BATCH`, mm/memcontrol.c).
 const SLACK: u64 = 65 * 4096;
 
 /// What is known of the machine.
@@ -17,26 +17,34 @@ pub(super) struct Machine {
     pub(super) total_memory: Option<Bytes>,
 }
 
-/// The lowest cgroup of the victim that has no room left is the one whose limit was hit; if all
-/// have room, the machine ran out. The second value is that cgroup's inode.
+/// Which limit, and the inode of its cgroup.
+///
+/// A thread reclaims for the limit that it meets before it invokes the OOM killer, sixteen times for a
+/// cgroup's (`MAX_RECLAIM_RETRIES`, mm/memcontrol.c), so that its last reclaim tells a cgroup from the
+/// machine: a cgroup may well be full of page cache while the machine runs out. Of the cgroups it was
+/// the one with the least room, of equals the lowest: no page of it was left when the OOM killer was
+/// invoked. By the mark there is room again. Messages were printed in between, and meanwhile batches
+/// charged in advance were given back, slab pages freed; of a cgroup's memory, and with it of all above.
 pub(super) fn of(mark: &OomMark, machine: Machine) -> (Constraint, Option<u64>) {
-    for (level, group) in mark.groups.iter().enumerate() {
-        if let Some((limit, usage, swap)) = full(group, machine.cgroup_v1) {
-            let constraint = Constraint::Cgroup {
-                cgroup: path(&mark.groups[level..]).unwrap_or_default(),
-                file: limit_file(machine.cgroup_v1, swap).to_owned(),
-                limit,
-                usage,
-            };
-            return (constraint, Some(group.id));
-        }
-    }
-    if mark.groups.is_empty() {
-        return (Constraint::Unknown, None);
+    let least = least_room(&mark.groups, machine.cgroup_v1);
+    let is_full = |room: &Room| room.left <= SLACK;
+    let met = match mark.reclaim.map(|reclaim| reclaim.memcg) {
+        Some(true) if reaches_root(&mark.groups) => least,
+        Some(false) => None,
+        // It may be above those that were read, or nothing is known of a reclaim.
+        Some(true) | None => least.filter(is_full),
+    };
+    if let Some(room) = met {
+        let constraint = Constraint::Cgroup {
+            cgroup: path(&mark.groups[room.level..]).unwrap_or_default(),
+            file: limit_file(machine.cgroup_v1, room.of_both).to_owned(),
+            limit: room.limit,
+            usage: room.usage,
+        };
+        return (constraint, Some(mark.groups[room.level].id));
     }
     let for_cgroup = mark.reclaim.is_some_and(|reclaim| reclaim.memcg);
-    if for_cgroup && !reaches_root(&mark.groups) {
-        // The full one is above those that were read.
+    if mark.groups.is_empty() || for_cgroup {
         return (Constraint::Unknown, None);
     }
     let global = Constraint::Global {
@@ -46,15 +54,35 @@ pub(super) fn of(mark: &OomMark, machine: Machine) -> (Constraint, Option<u64>) 
     (global, None)
 }
 
-/// Limit and usage of a cgroup without room; true if they are those of memory and swap.
-fn full(group: &Group, v1: bool) -> Option<(Bytes, Bytes, bool)> {
-    let hit = |usage: Bytes, limit: Option<Bytes>| {
-        limit.filter(|limit| usage.0.saturating_add(SLACK) >= limit.0)
-    };
-    let memory = hit(group.usage, group.limit).map(|limit| (limit, group.usage, false));
-    // Only v1 counts memory and swap together, so that the sum can be what is full.
-    let both = || hit(group.swap_usage, group.swap_limit).filter(|_| v1);
-    memory.or_else(|| both().map(|limit| (limit, group.swap_usage, true)))
+/// What may still be charged to a cgroup.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    level: usize,
+    left: u64,
+    limit: Bytes,
+    usage: Bytes,
+    /// Of memory and swap together, which only v1 counts.
+    of_both: bool,
+}
+
+fn least_room(groups: &[Group], v1: bool) -> Option<Room> {
+    let rooms = groups.iter().enumerate().flat_map(|(level, group)| {
+        let room = |usage: Bytes, limit: Option<Bytes>, of_both| {
+            limit.map(|limit| Room {
+                level,
+                left: limit.0.saturating_sub(usage.0),
+                limit,
+                usage,
+                of_both,
+            })
+        };
+        let both = group.swap_limit.filter(|_| v1);
+        [
+            room(group.usage, group.limit, false),
+            room(group.swap_usage, both, true),
+        ]
+    });
+    rooms.flatten().min_by_key(|room| room.left)
 }
 
 fn limit_file(v1: bool, swap: bool) -> &'static str {

@@ -6,8 +6,19 @@ use crate::{
 };
 
 fn check(groups: Vec<Group>, v1: bool, expected: &str) {
+    check_after(None, groups, v1, expected);
+}
+
+/// After a reclaim for a cgroup, for the machine, or none that is known.
+fn check_after(memcg: Option<bool>, groups: Vec<Group>, v1: bool, expected: &str) {
     let mark = OomMark {
         groups,
+        reclaim: memcg.map(|memcg| Reclaim {
+            memcg,
+            at: ms(0),
+            gfp: 0,
+            order: 0,
+        }),
         ..oom(50, 50)
     };
     let machine = Machine {
@@ -85,21 +96,37 @@ fn a_limit_above_what_is_read_is_unknown_and_not_the_machines() {
     let deep: Vec<Group> = (0..8)
         .map(|n| group(n, &format!("g{n}"), 1, None))
         .collect();
-    let machine = Machine {
-        cgroup_v1: false,
-        total_memory: None,
-    };
-    for (memcg, expected) in [(true, "Unknown"), (false, "global None")] {
-        let mark = OomMark {
-            groups: deep.clone(),
-            reclaim: Some(Reclaim {
-                memcg,
-                at: ms(0),
-                gfp: 0,
-                order: 0,
-            }),
-            ..oom(50, 50)
-        };
-        assert_eq!(limit(&of(&mark, machine).0), expected);
-    }
+    check_after(Some(true), deep.clone(), false, "Unknown");
+    check_after(Some(false), deep, false, "global Some(4096)");
+}
+
+#[test]
+fn after_a_reclaim_for_a_cgroup_the_one_with_the_least_room_was_hit_though_some_was_given_back() {
+    let mut tree = vec![
+        group(4, "inner", 63, Some(200)),
+        group(3, "middle", 64, Some(64)),
+        group(2, "outer", 64, Some(300)),
+        group(1, "", 900, None),
+    ];
+    tree[1].usage = Bytes(tree[1].usage.0 - 1_000_000);
+    check_after(
+        Some(true),
+        tree.clone(),
+        false,
+        "/outer/middle memory.max 63/64",
+    );
+    check_after(None, tree, false, "global Some(4096)");
+    let equals = vec![
+        group(3, "inner", 63, Some(64)),
+        group(2, "outer", 63, Some(64)),
+        group(1, "", 900, None),
+    ];
+    check_after(Some(true), equals, false, "/outer/inner memory.max 63/64");
+    check_after(Some(true), vec![group(1, "", 900, None)], false, "Unknown");
+}
+
+#[test]
+fn after_a_reclaim_for_the_machine_no_cgroup_is_named_though_one_is_full() {
+    let full = vec![group(3, "cache", 64, Some(64)), group(1, "", 900, None)];
+    check_after(Some(false), full, false, "global Some(4096)");
 }
