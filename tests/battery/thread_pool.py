@@ -11,4 +11,5 @@ def job(size):
 
 
 with ThreadPoolExecutor(3) as pool:
-    list(pool.map(job, [1 << 20] * 150))
+    # Large ones: a worker that waits touches pages too, and must not be the one that is refused.
+    list(pool.map(job, [50 << 20] * 4))

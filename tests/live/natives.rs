@@ -3,16 +3,9 @@
 
 use std::{fs, process::Command};
 
-use memtrace::entry::{PythonState, Stack, StackWhy, What};
+use memtrace::entry::{PythonState, Stack, StackWhy};
 
 use super::rig::{Cgroup, Ended, Life, Memtrace, TempDir, Victim, python, victim_program};
-
-fn stacks(life: &Life) -> impl Iterator<Item = &Stack> {
-    life.entries.iter().filter_map(|entry| match &entry.what {
-        What::Stack(stack) => Some(&**stack),
-        _ => None,
-    })
-}
 
 /// The native functions of a stack as far as they have names, the innermost first.
 fn functions(stack: &Stack) -> Vec<&str> {
@@ -29,7 +22,7 @@ fn kill(mut victim: Victim, limit_mib: u64, is_known: impl Fn(&Stack) -> bool) -
     group.add(pid);
     let memtrace = Memtrace::watch(&["--pid", &pid.to_string()]);
     memtrace.wait_until_traced(pid);
-    let is_known = |life: Life| stacks(&life).any(&is_known);
+    let is_known = |life: Life| life.stacks().any(&is_known);
     while !memtrace.try_life(pid).is_some_and(is_known) {
         victim.ask("warm");
     }
@@ -41,7 +34,8 @@ fn kill(mut victim: Victim, limit_mib: u64, is_known: impl Fn(&Stack) -> bool) -
 
 fn killed_at(life: &Life) -> Vec<&Stack> {
     assert!(life.was_oom());
-    let stacks: Vec<&Stack> = stacks(life)
+    let stacks: Vec<&Stack> = life
+        .stacks()
         .filter(|stack| stack.why == StackWhy::Kill)
         .collect();
     assert!(!stacks.is_empty());
@@ -117,7 +111,7 @@ fn name_nothing_wrong_of_a_program_without_frame_pointers() {
         own.windows(name.len())
             .any(|window| window == name.as_bytes())
     };
-    for stack in stacks(&life) {
+    for stack in life.stacks() {
         assert_eq!(stack.python, PythonState::Unknown);
         for frame in &stack.natives {
             let of_hog = frame

@@ -19,9 +19,6 @@ use crate::{
     words::{Word, fill, say},
 };
 
-/// Lines, and functions, that are listed.
-const LISTED: usize = 10;
-
 /// Threads whose stacks are shown, and frames of each.
 const THREADS: usize = 8;
 const FRAMES: usize = 64;
@@ -102,7 +99,7 @@ fn listed(grown: &[Grown]) -> &[Grown] {
     let is_listed = |grown: &Grown| grown.place != Place::Others && Marks::shows(grown.moved.net);
     let end = grown
         .iter()
-        .take(LISTED)
+        .take(Growth::LISTED)
         .take_while(|grown| is_listed(grown))
         .count();
     &grown[..end]

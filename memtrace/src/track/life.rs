@@ -47,6 +47,8 @@ pub(super) struct Life {
     pub(super) codes: Option<Box<Codes>>,
     /// What it runs code from, if that is known; shared with its children.
     pub(super) mappings: Option<Arc<Mappings>>,
+    /// It was told that its Python is not known.
+    pub(super) python_unknown: bool,
     /// A Python was looked for once more when its memory grew.
     pub(super) asked_again: bool,
     /// Of a process whose prints or writes are checkpoints.
@@ -75,6 +77,7 @@ impl Life {
             stack_rss: None,
             codes: None,
             mappings: None,
+            python_unknown: false,
             asked_again: false,
             lines: None,
         }
@@ -166,6 +169,7 @@ impl Life {
         self.rename = None;
         self.codes = None;
         self.mappings = None;
+        self.python_unknown = false;
         self.asked_again = false;
         self.lines = None;
         self.parent = None;

@@ -326,7 +326,7 @@ impl Track {
             memory,
         } = exec;
         self.retire(at, pid, started, out);
-        self.tell_unnamed((pid, started), out);
+        self.give_up_naming_of((pid, started), out);
         let program = self.program.share(Arc::new(Program {
             comm,
             exe: filename,

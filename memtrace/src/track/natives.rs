@@ -134,6 +134,12 @@ impl Track {
         self.release_if_told(killed, out);
     }
 
+    /// This process runs another program: its files are no longer those of its stacks.
+    pub(super) fn give_up_naming_of(&mut self, who: (Tgid, BootNanos), out: &mut Vec<Output>) {
+        let killed = self.tell_nameless(|waiting| waiting.who == who, out);
+        self.release_if_told(killed, out);
+    }
+
     /// What follows is told behind all stacks of this process. Whoever says what follows lets go of it.
     pub(super) fn tell_unnamed(&mut self, who: (Tgid, BootNanos), out: &mut Vec<Output>) {
         self.tell_nameless(|waiting| waiting.who == who, out);

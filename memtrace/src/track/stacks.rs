@@ -22,9 +22,12 @@ impl Track {
         !is_known
     }
 
-    /// A process runs a Python whose stacks cannot be read.
+    /// A process runs a Python whose stacks cannot be read. It is looked at again and again, and told
+    /// once.
     pub fn unknown_python(&mut self, at: BootNanos, pid: Tgid, why: String, out: &mut Vec<Output>) {
-        if let Some(life) = self.lives.get_mut(&pid) {
+        if let Some(life) = self.lives.get_mut(&pid)
+            && !std::mem::replace(&mut life.python_unknown, true)
+        {
             life.tell(at, What::UnknownPython { why }, out);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use memtrace::entry::{Frame, PythonState, Stack, StackWhy, What};
+use memtrace::entry::{Frame, PythonState, Stack, StackWhy};
 
 use super::program::{Minor, Program};
 use crate::live::rig::Life;
@@ -54,7 +54,7 @@ fn judge_stack(program: &Program, minor: Minor, life: &Life, stack: &Stack) -> R
 /// The stack of the thread that asked for the page which was not there.
 fn position(life: &Life) -> Result<&Stack, String> {
     let trigger = &life.oom().trigger;
-    let all: Vec<&Stack> = stacks(life).collect();
+    let all: Vec<&Stack> = life.stacks().collect();
     let marked = all.iter().rfind(|stack| stack.why == StackWhy::Mark);
     let killed = || {
         let of_trigger = |stack: &&&Stack| stack.why == StackWhy::Kill && stack.tid == trigger.tid;
@@ -67,13 +67,6 @@ fn position(life: &Life) -> Result<&Stack, String> {
             "no stack of thread {}, which hit the limit: {there:?}",
             trigger.tid.0
         )
-    })
-}
-
-fn stacks(life: &Life) -> impl Iterator<Item = &Stack> {
-    life.entries.iter().filter_map(|entry| match &entry.what {
-        What::Stack(stack) => Some(&**stack),
-        _ => None,
     })
 }
 
@@ -92,7 +85,7 @@ fn place<'a>(program: &Program, stack: &'a Stack) -> Option<&'a Frame> {
 fn growth(program: &Program, life: &Life) -> Result<(), String> {
     let mut bytes_by_line = BTreeMap::<(String, u32), i64>::new();
     let is_known = |stack: &&Stack| stack.python != PythonState::Unknown;
-    let of_growth = stacks(life).filter(|stack| stack.why == StackWhy::Growth);
+    let of_growth = life.stacks().filter(|stack| stack.why == StackWhy::Growth);
     for stack in of_growth.filter(is_known) {
         let frame = place(program, stack).cloned().unwrap_or_default();
         let file = frame.file.as_deref().unwrap_or("?").to_owned();

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-use memtrace::entry::{Constraint, PythonState, Stack, StackWhy, What};
+use memtrace::entry::{Constraint, PythonState, StackWhy};
 
 use crate::live::rig::{Cgroup, Life, Memtrace, TempDir, Victim, needs_guest, python};
 
@@ -170,23 +170,16 @@ fn deep(dir: &TempDir, group: &Cgroup) -> (Victim, Memtrace) {
     group.add(victim.pid());
     let memtrace = Memtrace::watch(&["--pid", &victim.pid().to_string()]);
     memtrace.wait_until_traced(victim.pid());
-    let is_known = |life: Life| stacks(&life).any(|stack| !stack.frames.is_empty());
+    let is_known = |life: Life| life.stacks().any(|stack| !stack.frames.is_empty());
     while !memtrace.try_life(victim.pid()).is_some_and(is_known) {
         victim.ask("warm");
     }
     (victim, memtrace)
 }
 
-fn stacks(life: &Life) -> impl Iterator<Item = &Stack> {
-    life.entries.iter().filter_map(|entry| match &entry.what {
-        What::Stack(stack) => Some(&**stack),
-        _ => None,
-    })
-}
-
 #[track_caller]
 fn assert_is_the_truth_as_far_as_it_goes(life: &Life) -> usize {
-    let mut killed = stacks(life).filter(|stack| stack.why == StackWhy::Kill);
+    let mut killed = life.stacks().filter(|stack| stack.why == StackWhy::Kill);
     let stack = killed.next().expect("there is a stack of the kill");
     let found: Vec<_> = stack
         .frames

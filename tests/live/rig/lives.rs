@@ -7,7 +7,7 @@ use std::{
 };
 
 use memtrace::{
-    entry::{Begin, Checkpoint, Entry, Exit, Neighbours, OomKill, Sigkill, What},
+    entry::{Begin, Checkpoint, Entry, Exit, Neighbours, OomKill, Sigkill, Stack, What},
     loss::Kind,
     record,
 };
@@ -93,6 +93,14 @@ impl Life {
             What::Begin(begin) => begin,
             _ => unreachable!("checked when it was read"),
         }
+    }
+
+    /// Every stack, in order.
+    pub(in crate::live) fn stacks(&self) -> impl Iterator<Item = &Stack> {
+        self.entries.iter().filter_map(|entry| match &entry.what {
+            What::Stack(stack) => Some(&**stack),
+            _ => None,
+        })
     }
 
     fn pick<'a, T>(&'a self, pick: impl Fn(&'a What) -> Option<T>) -> Vec<T> {

@@ -179,26 +179,23 @@ fn parted(
 /// The ways by their line at a level, as far as a line is worth telling.
 fn branches<'a>(ways: &[Way<'a>], level: usize, total: i64) -> Vec<Branch<'a>> {
     let mut branches: Vec<Branch<'a>> = Vec::new();
+    let mut places: HashMap<&Frame, usize> = HashMap::new();
     for &(path, net) in ways {
         let Some(frame) = path.callers.get(level) else {
             continue;
         };
-        match branches
-            .iter_mut()
-            .find(|branch| branch.caller.frame == *frame)
-        {
-            Some(branch) => {
-                branch.caller.net.0 += net.0;
-                branch.ways.push((path, net));
-            }
-            None => branches.push(Branch {
+        let place = *places.entry(frame).or_insert(branches.len());
+        if place == branches.len() {
+            branches.push(Branch {
                 caller: Caller {
                     frame: frame.clone(),
-                    net,
+                    net: Delta(0),
                 },
-                ways: vec![(path, net)],
-            }),
+                ways: Vec::new(),
+            });
         }
+        branches[place].caller.net.0 += net.0;
+        branches[place].ways.push((path, net));
     }
     branches.retain(|Branch { caller, .. }| {
         caller.net.0 > 0

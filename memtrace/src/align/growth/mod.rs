@@ -213,6 +213,9 @@ impl Growth {
     /// Lines, functions, and ways to lines that are told apart.
     pub const MOST: usize = 4096;
 
+    /// Lines, and functions, that a report lists.
+    pub const LISTED: usize = 10;
+
     /// Lines that are told of a checkpoint, and of the last minute.
     pub const HEAVIEST: usize = 3;
 
@@ -246,7 +249,7 @@ impl Growth {
 
     /// Growth by line, the largest net growth first; the others last, if there are any.
     pub fn lines(&self) -> Vec<Grown> {
-        self.lines.grown()
+        self.lines.grown(Self::LISTED)
     }
 
     /// Growth by function, with what it calls, the largest net growth first. One move counts for
@@ -302,27 +305,30 @@ impl Account {
         self.paths.clear();
     }
 
-    /// The largest net growth first; the others last, if there are any.
-    fn grown(&self) -> Vec<Grown> {
+    /// The largest net growth first; the others last, if there are any. The first `with_callers` tell
+    /// theirs.
+    fn grown(&self, with_callers: usize) -> Vec<Grown> {
         let callers = callers::by_place(self.paths.sorted());
-        let grown = |(place, moved): (&Place, Moved)| Grown {
+        let grown = |(at, (place, moved)): (usize, (&Place, Moved))| Grown {
             place: place.clone(),
             moved,
-            callers: callers
-                .get(place)
-                .map_or_else(Vec::new, callers::Paths::callers),
+            callers: match callers.get(place) {
+                Some(paths) if at < with_callers => paths.callers(),
+                _ => Vec::new(),
+            },
         };
         let others = (self.lines.others != Moved::default()).then(|| Grown {
             place: Place::Others,
             moved: self.lines.others,
             callers: Vec::new(),
         });
-        self.lines.sorted().map(grown).chain(others).collect()
+        let lines = self.lines.sorted().enumerate().map(grown);
+        lines.chain(others).collect()
     }
 
     /// The first few, as far as their growth shows.
     fn heaviest(&self) -> Vec<Grown> {
-        let mut grown = self.grown();
+        let mut grown = self.grown(Growth::HEAVIEST);
         grown.retain(|grown| grown.place != Place::Others && Marks::shows(grown.moved.net));
         grown.truncate(Growth::HEAVIEST);
         grown

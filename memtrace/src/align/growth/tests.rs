@@ -306,7 +306,7 @@ proptest! {
         let gained = moves.iter().map(|(_, _, mb)| (mb * MB).max(0)).sum::<i64>();
         prop_assert_eq!(growth.total, Moved { net: Delta(total), gained: Delta(gained) });
         prop_assert_eq!(sum(&growth.lines()), total);
-        prop_assert_eq!(sum(&growth.interval.grown()), total);
+        prop_assert_eq!(sum(&growth.interval.grown(0)), total);
         prop_assert!(growth.lines().len() <= Growth::MOST + 1);
         prop_assert!(growth.functions().len() <= Growth::MOST);
         prop_assert!(growth.window.0.len() <= Window::SLICES);

@@ -13,7 +13,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread,
     time::Duration,
@@ -37,13 +37,15 @@ const MOST_FILES: usize = 32;
 const MOST_BYTES: u64 = 128 << 20;
 /// How long they are held when nobody asks.
 const HELD: Duration = Duration::from_secs(1);
+/// Stacks that wait for the thread. What comes while there are as many goes without names.
+const MOST_ASKED: usize = 1024;
 
 /// The thread's address. It is started when first asked.
 #[derive(Debug)]
 pub struct Namer {
     news: UnboundedSender<News>,
     shared: Arc<Shared>,
-    jobs: Option<Sender<Ask>>,
+    jobs: Option<SyncSender<Ask>>,
     turn: Turn,
     /// Too many threads are stuck, or none can be had.
     over: bool,
@@ -66,11 +68,11 @@ impl Namer {
         if self.jobs.is_none() && !self.over {
             self.over = self.start().is_err();
         }
-        let _ = self.jobs.as_ref().map(|jobs| jobs.send(ask));
+        let _ = self.jobs.as_ref().map(|jobs| jobs.try_send(ask));
     }
 
     fn start(&mut self) -> io::Result<()> {
-        let (sender, jobs) = channel();
+        let (sender, jobs) = sync_channel(MOST_ASKED);
         let work = Work {
             turn: self.turn,
             shared: Arc::clone(&self.shared),

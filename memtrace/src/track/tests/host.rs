@@ -98,6 +98,13 @@ impl Host {
         self.answer(at, out);
     }
 
+    pub(super) fn unknown_python(&mut self, at_ms: u64, pid: u32, why: &str) {
+        let mut out = Vec::new();
+        self.track
+            .unknown_python(ms(at_ms), Tgid(pid), why.to_owned(), &mut out);
+        self.answer(ms(at_ms), out);
+    }
+
     pub(super) fn census(&mut self, at_ms: u64) {
         let mut out = Vec::new();
         self.track.flush(ms(at_ms), &mut out);

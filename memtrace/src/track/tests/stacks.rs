@@ -147,3 +147,17 @@ fn code_of_an_earlier_process_with_the_same_number_names_nothing() {
     host.feed(2, stack(50, 50, StackWhy::Growth, Some(105)));
     assert_eq!(host.told(50), ["Growth of 50 +5 ?:? ?:?"]);
 }
+
+#[test]
+fn that_a_python_is_not_known_is_told_once_of_each_program() {
+    let mut host = Host::with_python(50);
+    host.told(50);
+    for ms in [1, 2] {
+        host.unknown_python(ms, 50, "CPython 3.99");
+    }
+    assert_eq!(host.told(50), ["unknown python CPython 3.99"]);
+    host.feed(3, exec(50, "python3"));
+    host.told(50);
+    host.unknown_python(4, 50, "CPython 4.0");
+    assert_eq!(host.told(50), ["unknown python CPython 4.0"]);
+}
