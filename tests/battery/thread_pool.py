@@ -2,7 +2,11 @@
 #! function: job
 #! caller: _worker
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
+# All have started before any of them allocates: one that starts touches pages too, and is refused one
+# now and then.
+started = Barrier(3)
 kept = []
 
 
@@ -11,5 +15,5 @@ def job(size):
 
 
 with ThreadPoolExecutor(3) as pool:
-    # Large ones: a worker that waits touches pages too, and must not be the one that is refused.
+    list(pool.map(lambda _: started.wait(), range(3)))
     list(pool.map(job, [50 << 20] * 4))
