@@ -26,6 +26,7 @@ pub mod targets;
 pub mod track;
 
 pub mod clock;
+pub mod contain;
 pub mod lines;
 pub mod text;
 pub mod words;

@@ -10,7 +10,7 @@ use std::{
 use clap::Parser as _;
 use memtrace::{
     cli::Cli,
-    doctor,
+    contain, doctor,
     entry::Lang,
     loss::Ledger,
     plan::{Plan, ReportPlan, TracePlan},
@@ -34,6 +34,7 @@ mod code {
 }
 
 fn main() -> ExitCode {
+    contain::abort_on_panic();
     let plan = match Plan::new(Cli::parse()) {
         Ok(plan) => plan,
         Err(error) => {

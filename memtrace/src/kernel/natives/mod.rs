@@ -28,6 +28,7 @@ use super::{
     procfs,
 };
 use crate::{
+    contain::contained,
     entry::Native,
     event::{Address, Ask, Identity, Spot},
 };
@@ -159,10 +160,21 @@ impl Work {
         if self.shared.enter(self.turn, &place) != Entrance::Free {
             return nameless;
         }
-        let names = files.names(pid, spot);
-        let known = names.map(|names| names.look_up(spot, is_first));
+        let known = contained(|| {
+            let names = files.names(pid, spot)?;
+            Some(names.look_up(spot, is_first))
+        });
         self.shared.leave(self.turn);
-        known.unwrap_or(nameless)
+        if known.is_none() {
+            files.forget(spot);
+            if self.shared.tell(&place) {
+                let _ = self.news.send(News::Nameless {
+                    path: place.path,
+                    error: "what it says of its code is damaged".to_owned(),
+                });
+            }
+        }
+        known.flatten().unwrap_or(nameless)
     }
 }
 
@@ -180,5 +192,12 @@ impl Files {
             self.0.insert(identity, Names::of(file).ok());
         }
         self.0.get(&identity)?.as_ref()
+    }
+
+    /// This one is not to be read any more.
+    fn forget(&mut self, spot: &Spot) {
+        if let Some(identity) = spot.file.identity {
+            self.0.insert(identity, None);
+        }
     }
 }
