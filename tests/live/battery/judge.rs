@@ -10,23 +10,49 @@ use crate::live::rig::Life;
 /// How many frames of a wrong stack are shown.
 const SHOWN: usize = 8;
 
-/// What is wrong, if anything is. Nothing is told of a program that was dead before its interpreter
-/// had been looked at.
-pub(super) fn judge(program: &Program, minor: Minor, life: &Life) -> Option<Result<(), String>> {
-    let stack = match position(life) {
-        Ok(stack) => stack,
-        Err(what) => return Some(Err(what)),
-    };
-    let is_known = stack.python != PythonState::Unknown;
-    is_known.then(|| judge_stack(program, minor, life, stack))
+/// What a kill shows.
+#[derive(Debug)]
+pub(super) enum Judgement {
+    Right,
+    /// It was dead before its interpreter had been looked at.
+    TooEarly,
+    /// A page was refused at another line than the one that takes nearly all of them: an event loop, or
+    /// a thread that starts, needs one now and then. The stack is whole and the growth is right.
+    Elsewhere(String),
+    Wrong(String),
 }
 
-fn judge_stack(program: &Program, minor: Minor, life: &Life, stack: &Stack) -> Result<(), String> {
-    let wanted = Frame {
+pub(super) fn judge(program: &Program, minor: Minor, life: &Life) -> Judgement {
+    let stack = match position(life) {
+        Ok(stack) => stack,
+        Err(what) => return Judgement::Wrong(what),
+    };
+    if stack.python == PythonState::Unknown {
+        return Judgement::TooEarly;
+    }
+    let Err(what) = judge_stack(program, minor, stack).and_then(|()| growth(program, life)) else {
+        return Judgement::Right;
+    };
+    let has_all_names = |frame: &Frame| frame.function.is_some() && frame.line.is_some();
+    let is_sound = stack.python == PythonState::Whole
+        && stack.frames.iter().all(has_all_names)
+        && place(program, stack) != Some(&wanted(program, minor));
+    match growth(program, life) {
+        Ok(()) if is_sound => Judgement::Elsewhere(what),
+        _ => Judgement::Wrong(what),
+    }
+}
+
+fn wanted(program: &Program, minor: Minor) -> Frame {
+    Frame {
         file: Some(program.file.as_str().into()),
         line: Some(program.line),
         function: Some(program.function(minor).into()),
-    };
+    }
+}
+
+fn judge_stack(program: &Program, minor: Minor, stack: &Stack) -> Result<(), String> {
+    let wanted = wanted(program, minor);
     if place(program, stack) != Some(&wanted) {
         return Err(format!(
             "expected {}, found\n{}",
@@ -48,7 +74,7 @@ fn judge_stack(program: &Program, minor: Minor, life: &Life, stack: &Stack) -> R
             shown_stack(stack)
         ));
     }
-    growth(program, life)
+    Ok(())
 }
 
 /// The stack of the thread that asked for the page which was not there.
@@ -122,6 +148,10 @@ fn shown_stack(stack: &Stack) -> String {
         stack.python,
         stack.frames.len() + stack.omitted as usize
     );
+    for native in stack.natives.iter().take(SHOWN) {
+        let name = native.function.as_deref().unwrap_or("?");
+        let _ = write!(text, "\n    ({name})");
+    }
     for frame in stack.frames.iter().take(SHOWN) {
         let _ = write!(text, "\n    {}", shown(frame));
     }

@@ -25,7 +25,10 @@ use std::{
     thread,
 };
 
-use self::program::{Minor, Program};
+use self::{
+    judge::Judgement,
+    program::{Minor, Program},
+};
 use super::rig::{Cgroup, Life, Memtrace, TempDir, Victim, scaled};
 
 /// Victims at a time, where they are not slow.
@@ -37,8 +40,8 @@ const FEW: usize = 12;
 /// What all of them may have together, whatever one of them does.
 const ALL_MIB: u64 = 1024;
 
-/// A program may be dead before its interpreter has been looked at. Then it says nothing, and is run
-/// again, so often at most.
+/// A program may be dead before its interpreter has been looked at, or be refused a page elsewhere.
+/// Then it is run again, so often at most.
 const ATTEMPTS: usize = 5;
 
 /// After so many failures under one interpreter the rest of them is of no use.
@@ -201,7 +204,14 @@ struct Round<'a> {
     group: &'a Cgroup,
     stage: &'a Path,
     programs: &'a [&'a Program],
-    too_early: &'a AtomicUsize,
+    besides: &'a Besides,
+}
+
+/// Kills that do not count.
+#[derive(Debug, Default)]
+struct Besides {
+    too_early: AtomicUsize,
+    elsewhere: Mutex<Vec<String>>,
 }
 
 impl Round<'_> {
@@ -250,17 +260,28 @@ impl Round<'_> {
         failures
     }
 
-    /// A wait in vain is a failure of this program alone.
+    /// A wait in vain is a failure of this program alone, and so are two kills elsewhere.
     fn try_one(&self, program: &Program, interpreter: &Interpreter) -> Result<(), String> {
+        let mut was_elsewhere = false;
         for attempt in 0..ATTEMPTS {
             let tried = catch_unwind(AssertUnwindSafe(|| {
                 let life = kill(program, interpreter, self, attempt);
                 judge::judge(program, interpreter.minor, &life)
             }));
-            match tried.unwrap_or_else(|panic| Some(Err(said(&*panic)))) {
-                Some(outcome) => return outcome,
-                None => self.too_early.fetch_add(1, Ordering::Relaxed),
-            };
+            match tried.unwrap_or_else(|panic| Judgement::Wrong(said(&*panic))) {
+                Judgement::Right => return Ok(()),
+                Judgement::TooEarly => {
+                    self.besides.too_early.fetch_add(1, Ordering::Relaxed);
+                }
+                Judgement::Elsewhere(what) if !was_elsewhere => {
+                    was_elsewhere = true;
+                    let what = format!("Python {}, {}: {what}", interpreter.version, program.name);
+                    let mut elsewhere = self.besides.elsewhere.lock();
+                    let elsewhere = elsewhere.as_mut().expect("nobody panics with it");
+                    elsewhere.push(what);
+                }
+                Judgement::Elsewhere(what) | Judgement::Wrong(what) => return Err(what),
+            }
         }
         Err(format!(
             "dead before its interpreter had been looked at, {ATTEMPTS} times"
@@ -280,7 +301,7 @@ fn round(
     stage: &Path,
     programs: &[&Program],
     interpreter: &Interpreter,
-    too_early: &AtomicUsize,
+    besides: &Besides,
 ) -> Vec<String> {
     let group = Cgroup::new(ALL_MIB);
     let memtrace = Memtrace::watch(&["--cgroup", &group.path, "--quiet"]);
@@ -289,7 +310,7 @@ fn round(
         group: &group,
         stage,
         programs,
-        too_early,
+        besides,
     };
     let failures = round.run(interpreter);
     memtrace.stop().assert_code(0);
@@ -313,7 +334,7 @@ fn every_program_is_seen_to_die_at_its_line() {
     let runs = env::var("MEMTRACE_BATTERY_RUNS").unwrap_or_else(|_| "1".to_owned());
     let runs: usize = runs.parse().expect("MEMTRACE_BATTERY_RUNS is a number");
     let (mut kills, mut failures) = (0, Vec::new());
-    let too_early = AtomicUsize::new(0);
+    let besides = Besides::default();
     let plan = plan(interpreters.len(), programs.len());
     for (interpreter, chosen) in interpreters.iter().zip(plan) {
         let mut obstacles = BTreeMap::<String, Vec<&str>>::new();
@@ -327,21 +348,30 @@ fn every_program_is_seen_to_die_at_its_line() {
         tell_not_run(interpreter, &obstacles);
         for _ in 0..runs {
             kills += able.len();
-            failures.extend(round(stage.path(), &able, interpreter, &too_early));
+            failures.extend(round(stage.path(), &able, interpreter, &besides));
         }
     }
     let mut text = String::new();
     for failure in &failures {
         let _ = writeln!(text, "{failure}");
     }
+    let elsewhere = besides.elsewhere.into_inner();
+    let elsewhere = elsewhere.expect("nobody panicked with it");
+    for kill in &elsewhere {
+        println!("elsewhere: {kill}");
+    }
+    // One in a thousand was seen.
+    let are_few = elsewhere.len() <= 2 + kills / 100;
     assert!(
-        failures.is_empty(),
-        "{} of {kills} kills:\n{text}",
-        failures.len()
+        failures.is_empty() && are_few,
+        "{} of {kills} kills, and {} elsewhere:\n{text}",
+        failures.len(),
+        elsewhere.len()
     );
     println!(
-        "figure: {kills} kills under {} interpreters; {} more came before the first look",
+        "figure: {kills} kills under {} interpreters; {} more came before the first look, {} at another line",
         interpreters.len(),
-        too_early.into_inner()
+        besides.too_early.into_inner(),
+        elsewhere.len()
     );
 }
