@@ -156,6 +156,12 @@ impl Track {
     }
 
     fn end_unheard(&mut self, at: BootNanos, pid: Tgid, out: &mut Vec<Output>) {
+        if let Some(life) = self.lives.get(&pid) {
+            let who = (pid, life.started);
+            if !self.kills.concerns(who.0, who.1) {
+                self.tell_unnamed(who, out);
+            }
+        }
         if let Some(mut life) = self.lives.remove(&pid) {
             let lost = Lost {
                 kind: loss::Kind::LifeRecord,

@@ -488,6 +488,8 @@ impl Track {
         let is_over = |entry: &Entry| matches!(entry.what, What::OomKill(_));
         if kill.iter().any(is_over) {
             self.tell_unnamed(who, out);
+        } else {
+            self.tell_unnamed_growth(who, out);
         }
         let mut kill = Some(kill);
         let held = self.kills.held_life(who);
@@ -499,9 +501,7 @@ impl Track {
             traced = true;
             life.explain(kill.take().unwrap_or_default(), out);
         }
-        if !self.kills.concerns(who.0, who.1) {
-            self.release(who, out);
-        }
+        self.let_go_on([who], out);
         self.bury(who.0);
         traced
     }

@@ -213,6 +213,18 @@ impl Life {
         );
     }
 
+    /// What is waited for came at this time: what is older goes out.
+    pub(super) fn resume_until(&mut self, at: BootNanos, out: &mut Vec<Output>) {
+        self.show(out);
+        let is_older = |entry: &&Entry| entry.at <= at;
+        let older = self.waiting.iter().take_while(is_older).count();
+        out.extend(
+            self.waiting
+                .drain(..older)
+                .map(|entry| Output::Entry(self.id, entry)),
+        );
+    }
+
     /// Nothing is waited for any more.
     pub(super) fn resume(&mut self, out: &mut Vec<Output>) {
         self.waits = false;

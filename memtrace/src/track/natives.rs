@@ -1,5 +1,6 @@
 //! Stacks that wait for the names of their native frames. Files are read for these, elsewhere: a stack
-//! waits for a moment, and goes without them after that.
+//! waits for a moment, and goes without them after that. What its process does meanwhile waits behind
+//! it: growth belongs to the checkpoint before which it came.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -35,13 +36,6 @@ struct Waiting {
     stack: Box<StackEntry>,
 }
 
-impl Waiting {
-    /// Whose kill it belongs to, if it is of one.
-    fn killed(&self) -> Option<(Tgid, BootNanos)> {
-        is_of_kill(&self.stack).then_some(self.who)
-    }
-}
-
 impl Unnamed {
     /// A stack that belongs to the kill of this process is still to be told.
     pub(super) fn concerns(&self, who: (Tgid, BootNanos)) -> bool {
@@ -50,6 +44,12 @@ impl Unnamed {
             .iter()
             .filter(|waiting| is_of_kill(&waiting.stack));
         of_kill.any(|waiting| waiting.who == who)
+    }
+
+    /// When the first stack of this process was taken that is still to be told.
+    fn oldest_of(&self, who: (Tgid, BootNanos)) -> Option<BootNanos> {
+        let of_it = self.waiting.iter().filter(|waiting| waiting.who == who);
+        of_it.map(|waiting| waiting.at).min()
     }
 
     /// When the first one has waited for long enough.
@@ -79,9 +79,9 @@ impl Track {
     pub fn named(&mut self, number: u64, frames: Vec<Native>, out: &mut Vec<Output>) {
         let waiting = self.kills.unnamed.take(|waiting| waiting.number == number);
         if let Some(waiting) = waiting {
-            let killed = waiting.killed();
+            let who = waiting.who;
             self.tell_named(waiting, frames, out);
-            self.release_if_told(killed, out);
+            self.let_go_on([who], out);
         }
     }
 
@@ -117,8 +117,7 @@ impl Track {
             self.tell_nameless(|waiting| waiting.number == number, out);
             return;
         }
-        // Its end is told behind it.
-        if is_of_kill && let Some(life) = self.living_or_held(who) {
+        if let Some(life) = self.living_or_held(who) {
             life.wait(out);
         }
         out.push(Output::Name(Ask {
@@ -130,14 +129,14 @@ impl Track {
 
     /// These have waited for long enough.
     pub(super) fn give_up_naming(&mut self, now: BootNanos, out: &mut Vec<Output>) {
-        let killed = self.tell_nameless(|waiting| waiting.until <= now, out);
-        self.release_if_told(killed, out);
+        let told = self.tell_nameless(|waiting| waiting.until <= now, out);
+        self.let_go_on(told, out);
     }
 
     /// This process runs another program: its files are no longer those of its stacks.
     pub(super) fn give_up_naming_of(&mut self, who: (Tgid, BootNanos), out: &mut Vec<Output>) {
-        let killed = self.tell_nameless(|waiting| waiting.who == who, out);
-        self.release_if_told(killed, out);
+        let told = self.tell_nameless(|waiting| waiting.who == who, out);
+        self.let_go_on(told, out);
     }
 
     /// What follows is told behind all stacks of this process. Whoever says what follows lets go of it.
@@ -145,30 +144,44 @@ impl Track {
         self.tell_nameless(|waiting| waiting.who == who, out);
     }
 
-    /// Gives those for whose kill they were.
+    /// Likewise, behind those of its growth.
+    pub(super) fn tell_unnamed_growth(&mut self, who: (Tgid, BootNanos), out: &mut Vec<Output>) {
+        let is_growth = |waiting: &Waiting| waiting.who == who && !is_of_kill(&waiting.stack);
+        self.tell_nameless(is_growth, out);
+    }
+
+    /// Gives those whose they were.
     fn tell_nameless(
         &mut self,
         which: impl Fn(&Waiting) -> bool,
         out: &mut Vec<Output>,
     ) -> Vec<(Tgid, BootNanos)> {
-        let mut killed = Vec::new();
+        let mut told = Vec::new();
         while let Some(waiting) = self.kills.unnamed.take(&which) {
-            killed.extend(waiting.killed());
+            told.push(waiting.who);
             let frames = vec![waiting.innermost.clone()];
             self.tell_named(waiting, frames, out);
         }
-        killed
+        told
     }
 
-    /// The last stack of a kill may be all that a life that has ended waited for.
-    fn release_if_told(
+    /// A stack that was told may be all that its life waited for, or the first part of that.
+    pub(super) fn let_go_on(
         &mut self,
-        killed: impl IntoIterator<Item = (Tgid, BootNanos)>,
+        told: impl IntoIterator<Item = (Tgid, BootNanos)>,
         out: &mut Vec<Output>,
     ) {
-        for who in killed {
-            if !self.kills.concerns(who.0, who.1) {
-                self.release(who, out);
+        for who in told {
+            if self.kills.concerns(who.0, who.1) {
+                continue;
+            }
+            match self.kills.unnamed.oldest_of(who) {
+                None => self.release(who, out),
+                Some(oldest) => {
+                    if let Some(life) = self.living_or_held(who) {
+                        life.resume_until(oldest, out);
+                    }
+                }
             }
         }
     }

@@ -70,6 +70,10 @@ fn asked(host: &Host) -> Vec<u64> {
 /// Names the last stack that was asked for.
 fn answer(host: &mut Host, at_ms: u64, functions: &[&str]) {
     let number = *asked(host).last().expect("a stack was asked for");
+    answer_to(host, number, at_ms, functions);
+}
+
+fn answer_to(host: &mut Host, number: u64, at_ms: u64, functions: &[&str]) {
     let frames = functions.iter().map(|name| native(name)).collect();
     let mut out = Vec::new();
     host.track.named(number, frames, &mut out);
@@ -91,6 +95,7 @@ fn told(host: &Host) -> Vec<String> {
             What::OomKill(_) => Some("oom".to_owned()),
             What::Sigkill(_) => Some("sigkill".to_owned()),
             What::Exit(_) => Some("exit".to_owned()),
+            What::Checkpoint(checkpoint) => Some(checkpoint.name.clone()),
             _ => None,
         },
         Output::Ended(..) => Some("ended".to_owned()),
@@ -167,6 +172,38 @@ fn the_end_of_a_process_that_was_killed_waits_for_its_stack() {
     assert_eq!(told(&host), ["sigkill"]);
     answer(&mut host, 13, &["sleep"]);
     assert_eq!(told(&host), ["sigkill", "sleep", "exit", "ended"]);
+}
+
+/// Growth is charged to the checkpoint before which it came.
+#[test]
+fn what_a_process_does_while_its_growth_has_no_names_is_told_behind_it() {
+    let mut host = program();
+    let mark = |name| Kind::Mark(Box::new(checkpoint(50, name, 104)));
+    host.feed(1, mark("load"));
+    host.feed(2, stack(StackWhy::Growth, &[0x1234]));
+    host.feed(3, mark("train"));
+    host.feed(4, stack(StackWhy::Growth, &[0x1234]));
+    host.feed(5, mark("save"));
+    assert_eq!(told(&host), ["load"]);
+    let [first, second] = asked(&host)[..] else {
+        panic!("two stacks were asked for")
+    };
+    answer_to(&mut host, first, 6, &["grow"]);
+    assert_eq!(told(&host), ["load", "grow", "train"]);
+    answer_to(&mut host, second, 7, &["more"]);
+    assert_eq!(told(&host)[3..], ["more", "save"]);
+    host.feed(8, mark("end"));
+    assert_eq!(told(&host)[5..], ["end"]);
+}
+
+#[test]
+fn sigkill_is_told_behind_growth_that_came_before_it() {
+    let mut host = program();
+    host.feed(9, stack(StackWhy::Growth, &[0x1234]));
+    host.feed(10, boxed_kill(sigkill(50, 60, Origin::Code(0))));
+    host.feed(12, Kind::Exit(exit(50, 9)));
+    host.flush(100);
+    assert_eq!(told(&host), ["0x1234", "sigkill", "exit", "ended"]);
 }
 
 #[test]
