@@ -194,8 +194,10 @@ impl Life {
     /// What was waited for. Entries older than it go before it, but for an end, which the kernel
     /// may report before the mark of the kill that caused it.
     pub(super) fn explain(&mut self, kill: Vec<Entry>, out: &mut Vec<Output>) {
+        let Some(at) = kill.first().map(|entry| entry.at) else {
+            return;
+        };
         self.show(out);
-        let at = kill.first().map_or(BootNanos(0), |entry| entry.at);
         let older = self
             .waiting
             .iter()

@@ -88,13 +88,15 @@ impl Life {
 
     fn apply(&mut self, entry: &Value) {
         let at = entry["at"].as_u64().unwrap_or(0);
-        if at < self.at {
+        // The stacks of a kill are taken after it, and told before it.
+        let is_of_kill = entry["event"] == "stack" && entry["why"] != "growth";
+        if at < self.at && !is_of_kill {
             self.fault = Some(format!("{at} comes after {}", self.at));
         }
         if self.exit.is_some() {
             self.fault = Some(format!("after its end: {entry}"));
         }
-        self.at = at;
+        self.at = if is_of_kill { self.at } else { at };
         let size = |kind: &str| entry["memory"][kind].as_u64().unwrap_or(0);
         let rss = size("anon") + size("file") + size("shmem");
         self.highest_rss = self.highest_rss.max(rss);
