@@ -9,7 +9,7 @@ const LAYERS: &[&[&str]] = &[
     &["loss", "entry"],
     &["wire"],
     &["event"],
-    &["clock", "text", "words", "lines"],
+    &["clock", "contain", "text", "words", "lines"],
     &["decode"],
     &["kernel"],
     &["targets", "naming"],
